@@ -1,0 +1,1 @@
+//! wick: quantised Llama-family models in one process, served as a drop-in for Ollama.

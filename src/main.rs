@@ -1,0 +1,3 @@
+//! The `wick` command.
+
+fn main() {}
