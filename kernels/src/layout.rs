@@ -278,7 +278,7 @@ impl Layout {
 
 fn simple_nibbles(q: &[u8; 256], lane: usize, vector: usize, plane: &mut [u8]) {
     for k in 0..16 {
-        plane[k / 4 * vector + lane * 4 + k % 4] = q[k] | q[k + 16] << 4;
+        plane[k / 4 * vector + lane * 4 + k % 4] = q[k] & 15 | q[k + 16] << 4;
     }
 }
 
