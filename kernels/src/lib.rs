@@ -17,6 +17,8 @@ mod parallel;
 mod project;
 mod quant;
 mod scalar;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod simd;
 mod split;
 mod weight;
 
