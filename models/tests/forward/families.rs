@@ -41,6 +41,7 @@ fn agree(tiny: &Tiny, shape: &Shape, at_least: f64) {
     decoder.reserve(2, 64).unwrap();
     let got = Sequence::new(0, 2).feed(&mut *decoder, &prompt, Output::Last);
     let cosine = cosine(&got, &want);
+    println!("{} {:?}: {cosine}", shape.architecture, shape.quant);
     assert!(cosine >= at_least, "{} {:?}: {cosine}", shape.architecture, shape.quant);
 }
 

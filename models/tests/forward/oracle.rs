@@ -51,6 +51,7 @@ fn agree(shape: &Shape, at_least: f64) {
         let got = ours(&tiny, kernels, &prompt, &rest);
         for (step, (got, want)) in got.iter().zip(&want).enumerate() {
             let cosine = cosine(got, want);
+            println!("{:?} {} {cosine}", shape.quant, kernels.isa.name());
             assert!(cosine >= at_least, "{:?} on {}, step {step}: {cosine}", shape.quant, kernels.isa.name());
         }
     }
