@@ -1,0 +1,1 @@
+//! Which models are in memory, for how long, and who waits for one.
