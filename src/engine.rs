@@ -4,11 +4,13 @@
 //! holds a [`Lease`] and talks to that thread over bounded channels. Nothing here knows HTTP.
 
 mod blocks;
-mod candidate;
+mod constraint;
 mod embedder;
 mod manager;
+mod memory;
 mod sampler;
 mod scheduler;
+mod sequence;
 mod stop;
 
 use std::path::PathBuf;
