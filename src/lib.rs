@@ -1,2 +1,6 @@
 //! wick: quantised Llama-family models in one process, served as a drop-in for Ollama.
+
+pub mod bench;
+pub mod engine;
+pub mod prompt;
 pub mod store;
