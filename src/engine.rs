@@ -12,6 +12,8 @@ mod sampler;
 mod scheduler;
 mod sequence;
 mod stop;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
