@@ -7,12 +7,18 @@
 
 mod activations;
 mod attention;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod block;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod kind;
 mod layout;
 mod parallel;
 mod project;
 mod quant;
 mod scalar;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod simd;
 mod split;
 mod weight;
 
@@ -115,7 +121,12 @@ pub(crate) struct Table {
 impl Kernels {
     /// The tables that this machine can run, fastest first, scalar last.
     pub fn available() -> Vec<&'static Kernels> {
-        vec![&scalar::KERNELS]
+        let tables = [
+            #[cfg(target_arch = "x86_64")]
+            avx512::kernels(),
+            Some(&scalar::KERNELS),
+        ];
+        tables.into_iter().flatten().collect()
     }
 
     /// The fastest of [`available`](Self::available).
