@@ -9,6 +9,8 @@ mod activations;
 mod attention;
 mod block;
 mod layout;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod parallel;
 mod project;
 mod quant;
@@ -115,6 +117,10 @@ pub(crate) struct Table {
 impl Kernels {
     /// The tables that this machine can run, fastest first, scalar last.
     pub fn available() -> Vec<&'static Kernels> {
+        #[cfg(target_arch = "aarch64")]
+        if let Some(neon) = neon::kernels() {
+            return vec![neon, &scalar::KERNELS];
+        }
         vec![&scalar::KERNELS]
     }
 
