@@ -13,6 +13,8 @@ mod block;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod kind;
 mod layout;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod parallel;
 mod project;
 mod quant;
@@ -127,6 +129,11 @@ impl Kernels {
             Some(&scalar::KERNELS),
         ];
         tables.into_iter().flatten().collect()
+        #[cfg(target_arch = "aarch64")]
+        if let Some(neon) = neon::kernels() {
+            return vec![neon, &scalar::KERNELS];
+        }
+        vec![&scalar::KERNELS]
     }
 
     /// The fastest of [`available`](Self::available).
