@@ -2,6 +2,8 @@
 
 pub mod error;
 pub mod gguf;
+pub mod tokenizer;
 
 pub use error::Error;
 pub use gguf::Gguf;
+pub use tokenizer::{AddSpecial, DecodeStream, FimTokens, Specials, Tokenizer};
