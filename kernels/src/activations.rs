@@ -4,14 +4,21 @@
 //! - floats: `[column][n]`;
 //! - int8 values: `[group of 4 columns][n][4]`, so that one 32-bit broadcast serves a row's group;
 //! - scales: `[activation block][n]`, where a value is `scale * int8`;
-//! - sums, of int8 values. For activation blocks of 32: `[block][n]`. For those of 256, 20 entries per block,
-//!   `[block][20][n]`: four pairs of i16 (low half first), the sums of the chunks of 32 columns (0, 2), (1, 3), (4, 6),
-//!   (5, 7), as the scale bytes of `Q4_K` lie; then the sums of the 16 runs of 16 columns.
+//! - sums of int8 values, multiplied by what the commonest offset needs, so that a kernel starts its accumulator with
+//!   them. For activation blocks of 32, `[block][n]`: -8 times the sum. For those of 256, 20 entries per block,
+//!   `[block][20][n]`: four pairs of i16 (low half first), the plain sums of the chunks of 32 columns (0, 2), (1, 3),
+//!   (4, 6), (5, 7), as the scale bytes of `Q4_K` lie; then -32 times the sums of the 16 runs of 16 columns.
 
 use crate::parallel::{Parallel, run_if_worth};
 use crate::quant::Activation;
 use crate::split::{PerRow, RowBlockMut, RowBlocks};
 use crate::{Kernels, Norm};
+
+/// Factor of the sums of 32 columns.
+pub(crate) const SUM_FACTOR_32: i32 = -8;
+
+/// Factor of the sums of 16 columns.
+pub(crate) const SUM_FACTOR_16: i32 = -32;
 
 /// Entries of `sums` per activation block of 256.
 pub(crate) const SUMS_256: usize = 20;

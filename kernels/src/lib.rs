@@ -7,7 +7,11 @@
 
 mod activations;
 mod attention;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod block;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod kind;
 mod layout;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -15,6 +19,8 @@ mod parallel;
 mod project;
 mod quant;
 mod scalar;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod simd;
 mod split;
 mod weight;
 
@@ -117,6 +123,12 @@ pub(crate) struct Table {
 impl Kernels {
     /// The tables that this machine can run, fastest first, scalar last.
     pub fn available() -> Vec<&'static Kernels> {
+        let tables = [
+            #[cfg(target_arch = "x86_64")]
+            avx512::kernels(),
+            Some(&scalar::KERNELS),
+        ];
+        tables.into_iter().flatten().collect()
         #[cfg(target_arch = "aarch64")]
         if let Some(neon) = neon::kernels() {
             return vec![neon, &scalar::KERNELS];

@@ -1,6 +1,6 @@
 //! The reference: plain loops over the packed layout with one row per tile. Every other table is tested against it.
 
-use crate::activations::{QuantizeRow, Rows, SUM_PAIRS, SUMS_256};
+use crate::activations::{QuantizeRow, Rows, SUM_FACTOR_16, SUM_FACTOR_32, SUM_PAIRS, SUMS_256};
 use crate::attention::{AttendJob, AttendState, BLOCK_TOKENS};
 use crate::block::{Block, run_len};
 use crate::project::TileJob;
@@ -80,7 +80,7 @@ fn multiply_32(job: &TileJob<'_>, tile: &[u8], lane: usize, out: &mut [f32]) {
         let dmin = f16::from_bits(block.dmin).to_f32();
         for r in 0..n {
             let dot = dot(&block.q[..32], values, b * 32, n, r);
-            let sum = sums[b * n + r];
+            let sum = sums[b * n + r] / SUM_FACTOR_32;
             let scale = scales[b * n + r];
             let mut value = (dot - layout.quant.offset() * sum) as f32 * (d * scale);
             if layout.quant.has_min() {
@@ -111,7 +111,7 @@ fn multiply_256(job: &TileJob<'_>, tile: &[u8], lane: usize, out: &mut [f32]) {
         let d = f16::from_bits(block.d).to_f32();
         let dmin = f16::from_bits(block.dmin).to_f32();
         for r in 0..n {
-            let sum_of_16 = |j: usize| sums[(b * SUMS_256 + 4 + j) * n + r];
+            let sum_of_16 = |j: usize| sums[(b * SUMS_256 + 4 + j) * n + r] / SUM_FACTOR_16;
             let (mut total, mut least) = (0, 0);
             for (j, q) in block.q.chunks_exact(run).enumerate() {
                 let sum = match run {
@@ -159,7 +159,7 @@ pub(crate) fn quantize_32(job: QuantizeRow<'_>) {
             job.values[((b * 8 + k / 4) * n + r) * 4 + k % 4] = value;
             sum += i32::from(value);
         });
-        job.sums[b * n + r] = sum;
+        job.sums[b * n + r] = sum * SUM_FACTOR_32;
     }
 }
 
@@ -177,7 +177,7 @@ pub(crate) fn quantize_256(job: QuantizeRow<'_>) {
             job.sums[(b * SUMS_256 + i) * n + r] = pair as i32;
         }
         for (j, sum) in sums.into_iter().enumerate() {
-            job.sums[(b * SUMS_256 + 4 + j) * n + r] = sum;
+            job.sums[(b * SUMS_256 + 4 + j) * n + r] = sum * SUM_FACTOR_16;
         }
     }
 }
