@@ -11,6 +11,7 @@ mod attention;
 mod avx512;
 mod block;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(target_arch = "x86_64")]
 mod kind;
 mod layout;
 #[cfg(target_arch = "aarch64")]
@@ -126,14 +127,11 @@ impl Kernels {
         let tables = [
             #[cfg(target_arch = "x86_64")]
             avx512::kernels(),
+            #[cfg(target_arch = "aarch64")]
+            neon::kernels(),
             Some(&scalar::KERNELS),
         ];
         tables.into_iter().flatten().collect()
-        #[cfg(target_arch = "aarch64")]
-        if let Some(neon) = neon::kernels() {
-            return vec![neon, &scalar::KERNELS];
-        }
-        vec![&scalar::KERNELS]
     }
 
     /// The fastest of [`available`](Self::available).
