@@ -30,7 +30,10 @@ fn log_probability(row: &[f32], id: u32) -> f64 {
 
 fn check(folder: &Path, kernels: &'static Kernels, case: &Case) {
     let gguf = Gguf::open(&folder.join("stories260K.gguf")).unwrap();
-    let options = LoadOptions { threads: 2, kernels: Some(kernels) };
+    let options = LoadOptions {
+        threads: 2,
+        kernels: Some(kernels),
+    };
     let mut decoder = load_decoder(&gguf, &options).unwrap();
     decoder.reserve(16, 64).unwrap();
     let mut sequence = Sequence::new(0, 16);
@@ -40,7 +43,10 @@ fn check(folder: &Path, kernels: &'static Kernels, case: &Case) {
         assert_eq!(argmax(&row), token, "{place}");
         for &(id, want) in top {
             let got = log_probability(&row, id);
-            assert!((got - want).abs() < 0.01, "{place}: token {id} has {got}, not {want}");
+            assert!(
+                (got - want).abs() < 0.01,
+                "{place}: token {id} has {got}, not {want}"
+            );
         }
         row = sequence.feed(&mut *decoder, &[token], Output::Last);
     }
@@ -50,7 +56,8 @@ fn check(folder: &Path, kernels: &'static Kernels, case: &Case) {
 fn greedy_answers_are_llama_cpps() {
     let Some(folder) = fixtures() else { return };
     let folder = folder.join("stories260K");
-    let golden: Golden = serde_json::from_slice(&std::fs::read(folder.join("greedy.json")).unwrap()).unwrap();
+    let golden: Golden =
+        serde_json::from_slice(&std::fs::read(folder.join("greedy.json")).unwrap()).unwrap();
     assert!(!golden.cases.is_empty());
     for case in &golden.cases {
         assert_eq!((case.tokens.len(), case.top5.len()), (120, 120));

@@ -64,16 +64,29 @@ pub(crate) struct Tiny {
 impl Tiny {
     pub(crate) fn empty(architecture: &str) -> Tiny {
         let name = Value::String(architecture.to_owned());
-        Tiny { metadata: vec![("general.architecture".to_owned(), name)], tensors: Vec::new(), seed: 1 }
+        Tiny {
+            metadata: vec![("general.architecture".to_owned(), name)],
+            tensors: Vec::new(),
+            seed: 1,
+        }
     }
 
     /// A decoder of the family of `shape.architecture`.
     pub(crate) fn decoder(shape: &Shape) -> Tiny {
         let mut tiny = Tiny::empty(shape.architecture);
-        let Shape { quant, width, wide, head_dim, vocab, .. } = *shape;
+        let Shape {
+            quant,
+            width,
+            wide,
+            head_dim,
+            vocab,
+            ..
+        } = *shape;
         let (q_len, kv_len) = (shape.heads * head_dim, shape.kv_heads * head_dim);
         let architecture = shape.architecture;
-        let mut size = |key: &str, value: usize| tiny.set(&format!("{architecture}.{key}"), Value::U32(value as u32));
+        let mut size = |key: &str, value: usize| {
+            tiny.set(&format!("{architecture}.{key}"), Value::U32(value as u32))
+        };
         size("block_count", shape.layers);
         size("embedding_length", width);
         size("feed_forward_length", wide);
@@ -85,8 +98,14 @@ impl Tiny {
             size("attention.key_length", head_dim);
             size("attention.value_length", head_dim);
         }
-        tiny.set(&format!("{architecture}.attention.layer_norm_rms_epsilon"), Value::F32(1e-5));
-        tiny.set(&format!("{architecture}.rope.freq_base"), Value::F32(10_000.0));
+        tiny.set(
+            &format!("{architecture}.attention.layer_norm_rms_epsilon"),
+            Value::F32(1e-5),
+        );
+        tiny.set(
+            &format!("{architecture}.rope.freq_base"),
+            Value::F32(10_000.0),
+        );
         tiny.matrix("token_embd.weight", vocab, width, quant);
         if !shape.tied {
             tiny.matrix("output.weight", vocab, width, quant);
@@ -110,7 +129,11 @@ impl Tiny {
             tiny.matrix(&name("attn_output.weight"), width, q_len, quant);
             tiny.matrix(&name("ffn_down.weight"), width, wide, quant);
             if architecture == "qwen2" {
-                for (part, len) in [("attn_q.bias", q_len), ("attn_k.bias", kv_len), ("attn_v.bias", kv_len)] {
+                for (part, len) in [
+                    ("attn_q.bias", q_len),
+                    ("attn_k.bias", kv_len),
+                    ("attn_v.bias", kv_len),
+                ] {
                     tiny.vector(&name(part), len, 0.0, 0.5);
                 }
             }
@@ -167,8 +190,18 @@ impl Tiny {
 
     /// The values as stored, dequantised.
     pub(crate) fn values(&self, name: &str) -> Vec<f32> {
-        let (_, tensor) = self.tensors.iter().find(|(tensor, _)| tensor == name).unwrap();
-        tensor.dequantize(&Device::Cpu).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+        let (_, tensor) = self
+            .tensors
+            .iter()
+            .find(|(tensor, _)| tensor == name)
+            .unwrap();
+        tensor
+            .dequantize(&Device::Cpu)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1()
+            .unwrap()
     }
 
     /// Uniform in `middle - spread .. middle + spread` (splitmix64).
@@ -180,14 +213,24 @@ impl Tiny {
             bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             ((bits ^ (bits >> 31)) >> 40) as f32 / (1u64 << 24) as f32
         };
-        (0..len).map(|_| middle + spread * (2.0 * next() - 1.0)).collect()
+        (0..len)
+            .map(|_| middle + spread * (2.0 * next() - 1.0))
+            .collect()
     }
 
     /// Writes the file into `folder`.
     pub(crate) fn write(&self, folder: &Path) -> PathBuf {
         let path = folder.join("tiny.gguf");
-        let metadata: Vec<_> = self.metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
-        let tensors: Vec<_> = self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        let metadata: Vec<_> = self
+            .metadata
+            .iter()
+            .map(|(key, value)| (key.as_str(), value))
+            .collect();
+        let tensors: Vec<_> = self
+            .tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor))
+            .collect();
         write(&mut File::create(&path).unwrap(), &metadata, &tensors).unwrap();
         path
     }
@@ -208,12 +251,25 @@ pub(crate) struct Sequence {
 
 impl Sequence {
     pub(crate) fn new(first_block: u32, blocks: u32) -> Sequence {
-        Sequence { blocks: (first_block..first_block + blocks).collect(), len: 0 }
+        Sequence {
+            blocks: (first_block..first_block + blocks).collect(),
+            len: 0,
+        }
     }
 
     /// Feeds `tokens`, returns the logits asked for.
-    pub(crate) fn feed(&mut self, decoder: &mut dyn Decoder, tokens: &[u32], output: Output) -> Vec<f32> {
-        let segment = Segment { tokens, start: self.len, blocks: &self.blocks, output };
+    pub(crate) fn feed(
+        &mut self,
+        decoder: &mut dyn Decoder,
+        tokens: &[u32],
+        output: Output,
+    ) -> Vec<f32> {
+        let segment = Segment {
+            tokens,
+            start: self.len,
+            blocks: &self.blocks,
+            output,
+        };
         self.len += tokens.len();
         decoder.forward(&[segment]).unwrap().to_vec()
     }
