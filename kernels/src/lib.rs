@@ -11,8 +11,11 @@ mod attention;
 mod avx512;
 mod block;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(target_arch = "x86_64")]
 mod kind;
 mod layout;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod parallel;
 mod project;
 mod quant;
@@ -124,6 +127,8 @@ impl Kernels {
         let tables = [
             #[cfg(target_arch = "x86_64")]
             avx512::kernels(),
+            #[cfg(target_arch = "aarch64")]
+            neon::kernels(),
             Some(&scalar::KERNELS),
         ];
         tables.into_iter().flatten().collect()

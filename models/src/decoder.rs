@@ -138,3 +138,11 @@ pub fn load_decoder(gguf: &Gguf, options: &LoadOptions) -> Result<Box<dyn Decode
     let spec = DecoderSpec::from_gguf(gguf)?;
     Ok(Box::new(NativeDecoder::load(gguf, spec, options)?))
 }
+
+/// Loads a Llama file through candle-transformers: what the native forward pass is measured against.
+///
+/// # Errors
+/// As [`load_decoder`].
+pub fn load_candle(gguf: &Gguf) -> Result<Box<dyn Decoder>, Error> {
+    Ok(Box::new(fallback::FallbackDecoder::load(gguf)?))
+}

@@ -9,10 +9,13 @@ mod kv;
 mod native;
 pub mod pool;
 pub mod spec;
+pub mod tokenizer;
 mod weights;
 
-pub use decoder::{Decoder, DecoderInfo, LoadOptions, Output, Segment, load_decoder};
+pub use decoder::{Decoder, DecoderInfo, LoadOptions, Output, Segment, load_candle, load_decoder};
 pub use encoder::{Encoder, EncoderInfo, Pooling, is_encoder};
 pub use error::Error;
 pub use gguf::Gguf;
 pub use pool::{Pool, default_threads};
+pub use tokenizer::{AddSpecial, DecodeStream, FimTokens, Specials, Tokenizer};
+pub use wick_kernels::{BLOCK_TOKENS, Kernels, Parallel, QuantType};

@@ -1,0 +1,8 @@
+//! From messages to the text a model reads, and from the text it writes back to messages: chat
+//! templates (Go and Jinja), tool calls, thinking and fill-in-the-middle.
+//!
+//! Nothing here knows HTTP, files or weights; everything takes and returns plain data.
+
+pub mod message;
+
+pub use message::{FunctionCall, Level, Message, MessageError, Think, Tool, ToolCall};
