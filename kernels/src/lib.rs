@@ -8,6 +8,8 @@
 mod activations;
 mod attention;
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 mod block;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -124,6 +126,8 @@ impl Kernels {
         let tables = [
             #[cfg(target_arch = "x86_64")]
             avx512::kernels(),
+            #[cfg(target_arch = "x86_64")]
+            avx2::kernels(),
             Some(&scalar::KERNELS),
         ];
         tables.into_iter().flatten().collect()

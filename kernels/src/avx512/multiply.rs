@@ -112,8 +112,12 @@ unsafe fn dot<const N: usize>(dots: &mut [__m512i; N], q: __m512i, at: *const i3
             4 => vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8, d 3 12),
             5 => vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8, d 3 12, e 4 16),
             6 => vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8, d 3 12, e 4 16, f 5 20),
-            8 => vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8, d 3 12, e 4 16, f 5 20, g 6 24, h 7 28),
-            12 => vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8, d 3 12, e 4 16, f 5 20, g 6 24, h 7 28, i 8 32, j 9 36, k 10 40, l 11 44),
+            8 => {
+                vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8, d 3 12, e 4 16, f 5 20, g 6 24, h 7 28)
+            }
+            12 => {
+                vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8, d 3 12, e 4 16, f 5 20, g 6 24, h 7 28, i 8 32, j 9 36, k 10 40, l 11 44)
+            }
             _ => unreachable!("no kernel for blocks of {N} rows"),
         }
     }
