@@ -3,6 +3,12 @@
 //!
 //! Nothing here knows HTTP, files or weights; everything takes and returns plain data.
 
+mod go_data;
+pub mod go_template;
+pub mod jinja;
 pub mod message;
 
 pub use message::{FunctionCall, Level, Message, MessageError, Think, Tool, ToolCall};
+
+#[cfg(test)]
+mod fixtures;
