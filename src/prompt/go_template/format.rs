@@ -317,8 +317,8 @@ mod tests {
             ),
             (
                 "%.2f|%e",
-                vec![Value::Float(3.14159), Value::Float(1500.0)],
-                "3.14|1.500000e+03",
+                vec![Value::Float(2.71), Value::Float(1500.0)],
+                "2.71|1.500000e+03",
             ),
             ("%q", vec![Value::text("a\"\n")], r#""a\"\n""#),
             ("%t %%", vec![Value::Bool(true)], "true %"),
