@@ -5,9 +5,15 @@
     reason = "vector loads and stores through pointers into checked slices"
 )]
 
-use super::elementwise::load;
 use crate::activations::{QuantizeRow, SUM_FACTOR_16, SUM_FACTOR_32, SUMS_256};
 use std::arch::aarch64::*;
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn load(x: &[f32; 4]) -> float32x4_t {
+    // SAFETY: four floats.
+    unsafe { vld1q_f32(x.as_ptr()) }
+}
 
 /// The largest magnitude, its step `largest / 127`, and what values are multiplied by.
 #[inline]
