@@ -7,6 +7,10 @@
     unsafe_code,
     reason = "calls functions that need target features, which the table's existence proves"
 )]
+#![expect(
+    clippy::needless_range_loop,
+    reason = "one index runs over several arrays of registers"
+)]
 
 mod attend;
 mod decode;
@@ -15,6 +19,9 @@ mod float;
 mod multiply;
 mod quantize;
 mod vector;
+
+#[cfg(test)]
+mod tests;
 
 use crate::project::TileJob;
 use crate::{Isa, Kernels, QuantType, Table, simd};
