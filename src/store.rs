@@ -14,6 +14,7 @@ mod digest;
 mod error;
 pub mod labels;
 pub mod manifest;
+pub mod modelfile;
 pub mod name;
 
 use std::collections::{HashMap, HashSet};
@@ -76,7 +77,10 @@ pub struct Progress {
 impl Progress {
     /// A line with only a status.
     pub fn status(status: impl Into<String>) -> Progress {
-        Progress { status: status.into(), ..Progress::default() }
+        Progress {
+            status: status.into(),
+            ..Progress::default()
+        }
     }
 
     /// A line that counts bytes of a blob.
@@ -139,8 +143,15 @@ impl Store {
         for folder in [root.join("blobs"), root.join("manifests")] {
             fs::create_dir_all(&folder).map_err(|e| StoreError::io("create", &folder, e))?;
         }
-        let inner = Inner { root, keep_unused, index: Mutex::default(), pins: Mutex::default() };
-        Ok(Store { inner: Arc::new(inner) })
+        let inner = Inner {
+            root,
+            keep_unused,
+            index: Mutex::default(),
+            pins: Mutex::default(),
+        };
+        Ok(Store {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The store's folder.
@@ -157,7 +168,11 @@ impl Store {
                 Err(error) => warn!(model = %name, "skipping a bad manifest: {error}"),
             }
         }
-        models.sort_by(|a, b| b.modified.cmp(&a.modified).then_with(|| a.name.cmp(&b.name)));
+        models.sort_by(|a, b| {
+            b.modified
+                .cmp(&a.modified)
+                .then_with(|| a.name.cmp(&b.name))
+        });
         Ok(models)
     }
 
@@ -268,7 +283,10 @@ impl Store {
         let path = self.manifest_file(name);
         fs::remove_file(&path).map_err(|e| StoreError::io("remove", &path, e))?;
         remove_empty_folders(&self.manifests_folder());
-        let digests = manifest.iter().flat_map(Manifest::blobs).map(|layer| layer.digest);
+        let digests = manifest
+            .iter()
+            .flat_map(Manifest::blobs)
+            .map(|layer| layer.digest);
         self.remove_unused(digests.collect())
     }
 
@@ -299,7 +317,10 @@ impl Store {
 
     fn rename_legacy_blobs(&self) -> Result<(), StoreError> {
         for path in entries(&self.blobs_folder())? {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
             if let Some(rest) = name.strip_prefix("sha256:") {
                 let renamed = path.with_file_name(format!("sha256-{rest}"));
                 fs::rename(&path, &renamed).map_err(|e| StoreError::io("rename", &path, e))?;
@@ -317,14 +338,18 @@ impl Store {
         let pinned = self.pinned();
         let mut removed = 0;
         for path in entries(&self.blobs_folder())? {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
             let old = fs::metadata(&path).is_ok_and(|meta| {
                 let age = meta.modified().ok().and_then(|at| at.elapsed().ok());
                 meta.is_file() && age.is_some_and(|age| age >= grace)
             });
             // Names that are no digest are temporary files and partial downloads.
-            let unused =
-                name.parse().map_or(true, |blob| !used.contains(&blob) && !pinned.contains(&blob));
+            let unused = name.parse().map_or(true, |blob| {
+                !used.contains(&blob) && !pinned.contains(&blob)
+            });
             if old && unused {
                 remove_or_warn(&path);
                 removed += 1;
@@ -381,8 +406,13 @@ impl Store {
         let old = self.read_manifest(name).ok();
         blobs::write_atomically(self, &self.manifest_file(name), bytes)?;
         let kept: HashSet<Digest> = manifest.blobs().map(|layer| layer.digest).collect();
-        let old = old.iter().flat_map(|(old, _)| old.blobs()).map(|layer| layer.digest);
-        Ok(Replaced { digests: old.filter(|digest| !kept.contains(digest)).collect() })
+        let old = old
+            .iter()
+            .flat_map(|(old, _)| old.blobs())
+            .map(|layer| layer.digest);
+        Ok(Replaced {
+            digests: old.filter(|digest| !kept.contains(digest)).collect(),
+        })
     }
 
     fn free_replaced(&self, replaced: Replaced) -> Result<(), StoreError> {
@@ -397,7 +427,10 @@ impl Store {
         for digest in &digests {
             *pins.entry(*digest).or_default() += 1;
         }
-        Pins { store: self.clone(), digests }
+        Pins {
+            store: self.clone(),
+            digests,
+        }
     }
 
     fn pinned(&self) -> HashSet<Digest> {
@@ -414,13 +447,25 @@ impl Store {
         };
         if meta.len() > MAX_TEXT_BYTES {
             let reason = format!("{} bytes are too many for a manifest", meta.len());
-            return Err(StoreError::CorruptManifest { name: name.to_string(), reason });
+            return Err(StoreError::CorruptManifest {
+                name: name.to_string(),
+                reason,
+            });
         }
         let bytes = fs::read(&path).map_err(|e| StoreError::io("read", &path, e))?;
         let manifest = parse_manifest(name, &bytes)?;
-        let modified = meta.modified().map_err(|e| StoreError::io("read", &path, e))?;
+        let modified = meta
+            .modified()
+            .map_err(|e| StoreError::io("read", &path, e))?;
         let digest = Digest::of(&bytes);
-        Ok((manifest, ManifestFile { bytes, digest, modified }))
+        Ok((
+            manifest,
+            ManifestFile {
+                bytes,
+                digest,
+                modified,
+            },
+        ))
     }
 
     fn read_blob(&self, name: &ModelName, layer: &Layer) -> Result<Vec<u8>, StoreError> {
@@ -432,7 +477,10 @@ impl Store {
         };
         if size > MAX_TEXT_BYTES {
             let reason = format!("{} holds {size} bytes, too many for text", layer.digest);
-            return Err(StoreError::CorruptManifest { name: name.to_string(), reason });
+            return Err(StoreError::CorruptManifest {
+                name: name.to_string(),
+                reason,
+            });
         }
         fs::read(&path).map_err(|e| StoreError::io("read", &path, e))
     }
@@ -518,7 +566,9 @@ fn first_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error>
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let listed = match fs::read_dir(folder) {
-        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect(),
+        Ok(entries) => entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect(),
         // A file where a folder belongs, or a folder that has just gone: nothing to list.
         Err(error) if is_absence(&error) => Ok(Vec::new()),
         Err(error) => Err(error),
@@ -527,7 +577,10 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
 }
 
 fn is_absence(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// Removes empty folders below `folder`, which itself stays.
@@ -543,7 +596,9 @@ fn remove_empty_folders(folder: &Path) {
 
 fn remove_or_warn(path: &Path) {
     match fs::remove_file(path) {
-        Err(error) if !is_absence(&error) => warn!(path = %path.display(), "cannot remove: {error}"),
+        Err(error) if !is_absence(&error) => {
+            warn!(path = %path.display(), "cannot remove: {error}")
+        }
         _ => {}
     }
 }

@@ -5,6 +5,7 @@ mod header;
 mod map;
 #[cfg(test)]
 mod tests;
+pub(crate) mod write;
 
 use std::fs::File;
 use std::io::BufReader;
@@ -417,7 +418,7 @@ impl Gguf {
 }
 
 /// Any whole number that is not negative; converters do not agree on widths and signs.
-fn unsigned(value: &Value) -> Option<u64> {
+pub(crate) fn unsigned(value: &Value) -> Option<u64> {
     match *value {
         Value::U8(number) => Some(number.into()),
         Value::U16(number) => Some(number.into()),

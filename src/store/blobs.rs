@@ -36,12 +36,19 @@ pub struct FinishedBlob {
 impl BlobWriter {
     pub(super) fn new(store: &Store) -> Result<BlobWriter, StoreError> {
         let file = temporary_file(store)?;
-        Ok(BlobWriter { store: store.clone(), file, hasher: Sha256::new(), size_bytes: 0 })
+        Ok(BlobWriter {
+            store: store.clone(),
+            file,
+            hasher: Sha256::new(),
+            size_bytes: 0,
+        })
     }
 
     /// Appends bytes.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.file.write_all(bytes).map_err(|e| StoreError::io("write", self.file.path(), e))?;
+        self.file
+            .write_all(bytes)
+            .map_err(|e| StoreError::io("write", self.file.path(), e))?;
         self.hasher.update(bytes);
         self.size_bytes += bytes.len() as u64;
         Ok(())
@@ -51,7 +58,10 @@ impl BlobWriter {
     pub fn finish(self, expected: Option<&Digest>) -> Result<FinishedBlob, StoreError> {
         let digest = Digest::finish(self.hasher);
         if let Some(&expected) = expected.filter(|&&expected| expected != digest) {
-            return Err(StoreError::DigestMismatch { expected, actual: digest });
+            return Err(StoreError::DigestMismatch {
+                expected,
+                actual: digest,
+            });
         }
         let path = self.store.blob_path(&digest);
         let existed = self.store.has_blob(&digest);
@@ -60,7 +70,11 @@ impl BlobWriter {
         } else {
             persist(self.file, &path)?;
         }
-        Ok(FinishedBlob { digest, size_bytes: self.size_bytes, existed })
+        Ok(FinishedBlob {
+            digest,
+            size_bytes: self.size_bytes,
+            existed,
+        })
     }
 }
 
@@ -92,14 +106,17 @@ pub(super) fn write_atomically(store: &Store, path: &Path, bytes: &[u8]) -> Resu
     let parent = path.parent().expect("files of the store have a folder");
     fs::create_dir_all(parent).map_err(|e| StoreError::io("create", parent, e))?;
     let mut file = temporary_file(store)?;
-    file.write_all(bytes).map_err(|e| StoreError::io("write", file.path(), e))?;
+    file.write_all(bytes)
+        .map_err(|e| StoreError::io("write", file.path(), e))?;
     persist(file, path)
 }
 
 /// Syncs a temporary file, renames it to `path` and syncs the folder, so that the name survives too.
 pub(super) fn persist(file: NamedTempFile, path: &Path) -> Result<(), StoreError> {
     let failed = |e| StoreError::io("write", path, e);
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).map_err(failed)?;
+    file.as_file()
+        .set_permissions(fs::Permissions::from_mode(0o644))
+        .map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|e| failed(e.error))?;
     sync_folder(path)

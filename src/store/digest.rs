@@ -46,8 +46,10 @@ impl FromStr for Digest {
     type Err = InvalidDigest;
 
     fn from_str(text: &str) -> Result<Digest, InvalidDigest> {
-        let hex =
-            text.strip_prefix("sha256").and_then(|rest| rest.strip_prefix([':', '-'])).ok_or(InvalidDigest)?;
+        let hex = text
+            .strip_prefix("sha256")
+            .and_then(|rest| rest.strip_prefix([':', '-']))
+            .ok_or(InvalidDigest)?;
         let mut bytes = [0; 32];
         hex::decode_to_slice(hex, &mut bytes).map_err(|_| InvalidDigest)?;
         Ok(Digest(bytes))
@@ -75,7 +77,9 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -95,8 +99,19 @@ mod tests {
         }
         assert_eq!(Digest::of(b"abc").to_string(), format!("sha256:{hex}"));
         assert_eq!(Digest::of(b"abc").short(), "ba7816bf8f01");
-        for text in ["", "sha256", "sha256:", &hex[1..], "sha512:00", &format!("sha256:{hex}0"), "sha256-../../x"] {
-            assert_eq!(text.parse::<Digest>().unwrap_err().to_string(), "invalid digest format");
+        for text in [
+            "",
+            "sha256",
+            "sha256:",
+            &hex[1..],
+            "sha512:00",
+            &format!("sha256:{hex}0"),
+            "sha256-../../x",
+        ] {
+            assert_eq!(
+                text.parse::<Digest>().unwrap_err().to_string(),
+                "invalid digest format"
+            );
         }
     }
 }

@@ -91,7 +91,11 @@ impl StoreError {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 StoreError::DiskFull(path.to_owned())
             }
-            _ => StoreError::Io { action, path: path.to_owned(), source: Arc::new(source) },
+            _ => StoreError::Io {
+                action,
+                path: path.to_owned(),
+                source: Arc::new(source),
+            },
         }
     }
 }
@@ -212,6 +216,8 @@ pub enum RequestError {
     #[error("quantization is only supported for F16, BF16 and F32 models")]
     AlreadyQuantized,
     /// No such quantisation.
-    #[error("unsupported quantization type {0} - supported types are F32, F16, Q4_K_S, Q4_K_M, Q8_0")]
+    #[error(
+        "unsupported quantization type {0} - supported types are F32, F16, Q4_K_S, Q4_K_M, Q8_0"
+    )]
     Quantization(String),
 }

@@ -6,11 +6,19 @@ pub fn parameter_size(parameters: u64) -> String {
     match parameters {
         1_000_000_000.. => {
             let billions = count / 1e9;
-            if billions.fract() == 0.0 { format!("{billions}B") } else { format!("{billions:.1}B") }
+            if billions.fract() == 0.0 {
+                format!("{billions}B")
+            } else {
+                format!("{billions:.1}B")
+            }
         }
         1_000_000.. => {
             let millions = count / 1e6;
-            if millions.fract() == 0.0 { format!("{millions}M") } else { format!("{millions:.2}M") }
+            if millions.fract() == 0.0 {
+                format!("{millions}M")
+            } else {
+                format!("{millions:.2}M")
+            }
         }
         1_000.. => format!("{:.0}K", count / 1e3),
         _ => parameters.to_string(),

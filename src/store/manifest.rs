@@ -65,7 +65,11 @@ pub struct Manifest {
     #[serde(default)]
     pub media_type: String,
     /// The config blob; absent in manifests that give it an empty digest.
-    #[serde(default, deserialize_with = "read_config", serialize_with = "write_config")]
+    #[serde(
+        default,
+        deserialize_with = "read_config",
+        serialize_with = "write_config"
+    )]
     pub config: Option<Layer>,
     /// The other blobs.
     #[serde(default, deserialize_with = "null_as_default")]
@@ -75,7 +79,12 @@ pub struct Manifest {
 impl Manifest {
     /// A manifest of these blobs.
     pub fn new(config: Layer, layers: Vec<Layer>) -> Manifest {
-        Manifest { schema_version: 2, media_type: MANIFEST.to_owned(), config: Some(config), layers }
+        Manifest {
+            schema_version: 2,
+            media_type: MANIFEST.to_owned(),
+            config: Some(config),
+            layers,
+        }
     }
 
     /// Layers first, then the config: the order in which they are pulled and pushed.
@@ -85,7 +94,8 @@ impl Manifest {
 
     /// Sum of the sizes of all blobs, the config included.
     pub fn size_bytes(&self) -> u64 {
-        self.blobs().fold(0, |sum, layer| sum.saturating_add(layer.size))
+        self.blobs()
+            .fold(0, |sum, layer| sum.saturating_add(layer.size))
     }
 
     /// As written to disk: compact, with a newline at the end.
@@ -158,7 +168,11 @@ pub struct Config {
 impl Config {
     /// An empty config with the two fields that the format asks for.
     pub fn new() -> Config {
-        Config { architecture: "amd64".to_owned(), os: "linux".to_owned(), ..Config::default() }
+        Config {
+            architecture: "amd64".to_owned(),
+            os: "linux".to_owned(),
+            ..Config::default()
+        }
     }
 
     /// As written to disk: compact, with a newline at the end.
@@ -188,11 +202,16 @@ fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
 // A config without a blob is written as a layer with an empty digest.
 fn read_config<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Layer>, D::Error> {
     let value = Value::deserialize(deserializer)?;
-    let digest = value.get("digest").and_then(Value::as_str).unwrap_or_default();
+    let digest = value
+        .get("digest")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if digest.is_empty() {
         return Ok(None);
     }
-    serde_json::from_value(value).map(Some).map_err(serde::de::Error::custom)
+    serde_json::from_value(value)
+        .map(Some)
+        .map_err(serde::de::Error::custom)
 }
 
 fn write_config<S: Serializer>(config: &Option<Layer>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -241,7 +260,9 @@ mod tests {
         .unwrap();
         assert_eq!((manifest.config, manifest.layers.len()), (None, 0));
         let bad = r#"{"layers":[{"mediaType":"x","digest":"sha256:../../etc/passwd","size":1}]}"#;
-        let error = serde_json::from_str::<Manifest>(bad).unwrap_err().to_string();
+        let error = serde_json::from_str::<Manifest>(bad)
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("invalid digest format"), "{error}");
         let bad = r#"{"layers":[{"mediaType":"x","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":-1}]}"#;
         assert!(serde_json::from_str::<Manifest>(bad).is_err());
@@ -253,7 +274,8 @@ mod tests {
         let config: Config = serde_json::from_str(text).unwrap();
         assert_eq!(config.renderer.as_deref(), Some("r"));
         assert_eq!(config.to_bytes(), format!("{text}\n").into_bytes());
-        let stub: Config = serde_json::from_str(r#"{"model_families":null,"file_type":null}"#).unwrap();
+        let stub: Config =
+            serde_json::from_str(r#"{"model_families":null,"file_type":null}"#).unwrap();
         assert_eq!(stub, Config::default());
     }
 }

@@ -95,7 +95,13 @@ impl ModelName {
                 Some(_) => return Err(NameError::Invalid),
             },
         };
-        ModelName::from_parts(Parts { scheme, host, namespace, model, tag })
+        ModelName::from_parts(Parts {
+            scheme,
+            host,
+            namespace,
+            model,
+            tag,
+        })
     }
 
     /// Parses what a client may send: trims it and reads `:local` and `:cloud`.
@@ -117,7 +123,13 @@ impl ModelName {
         let [host, namespace, model, tag] = parts[..] else {
             return Err(NameError::Invalid);
         };
-        ModelName::from_parts(Parts { scheme: Scheme::Https, host, namespace, model, tag })
+        ModelName::from_parts(Parts {
+            scheme: Scheme::Https,
+            host,
+            namespace,
+            model,
+            tag,
+        })
     }
 
     fn from_parts(parts: Parts<'_>) -> Result<ModelName, NameError> {
@@ -164,7 +176,10 @@ impl ModelName {
 
     /// `host/namespace/model:tag`.
     pub fn full(&self) -> String {
-        format!("{}/{}/{}:{}", self.host, self.namespace, self.model, self.tag)
+        format!(
+            "{}/{}/{}:{}",
+            self.host, self.namespace, self.model, self.tag
+        )
     }
 
     /// `namespace/model`, the repository in registry URLs.
@@ -174,7 +189,9 @@ impl ModelName {
 
     /// Where the manifest lies below the manifests folder: `host/namespace/model/tag`.
     pub fn manifest_path(&self) -> PathBuf {
-        [&self.host, &self.namespace, &self.model, &self.tag].iter().collect()
+        [&self.host, &self.namespace, &self.model, &self.tag]
+            .iter()
+            .collect()
     }
 
     /// The same name with each part spelled as in an existing name that equals it ignoring case.
@@ -186,7 +203,10 @@ impl ModelName {
             return self.clone();
         }
         if let Some(same) = existing.iter().find(|other| self.same_ignoring_case(other)) {
-            return ModelName { scheme: self.scheme, ..same.clone() };
+            return ModelName {
+                scheme: self.scheme,
+                ..same.clone()
+            };
         }
         let spelled = |mine: &str, part: fn(&ModelName) -> &str| {
             existing
@@ -294,7 +314,10 @@ impl ModelRef {
         if source != Source::Unspecified && split_source(&base).1 != Source::Unspecified {
             return Err(NameError::ConflictingSource(text.to_owned()));
         }
-        Ok(ModelRef { name: ModelName::parse(&base)?, source })
+        Ok(ModelRef {
+            name: ModelName::parse(&base)?,
+            source,
+        })
     }
 }
 
@@ -336,13 +359,17 @@ enum Dots {
 fn is_valid_host(host: &str) -> bool {
     host.len() <= MAX_HOST_BYTES
         && starts_like_a_part(host)
-        && host.bytes().all(|b| is_word(b) || matches!(b, b'-' | b'.' | b':'))
+        && host
+            .bytes()
+            .all(|b| is_word(b) || matches!(b, b'-' | b'.' | b':'))
 }
 
 fn is_valid_part(part: &str, dots: Dots) -> bool {
     part.len() <= MAX_PART_BYTES
         && starts_like_a_part(part)
-        && part.bytes().all(|b| is_word(b) || b == b'-' || (b == b'.' && dots == Dots::Allowed))
+        && part
+            .bytes()
+            .all(|b| is_word(b) || b == b'-' || (b == b'.' && dots == Dots::Allowed))
 }
 
 // A part never starts with a dot or a dash, so no part can climb out of its folder.
@@ -367,13 +394,33 @@ mod tests {
     #[test]
     fn defaults_fill_what_a_name_leaves_out() {
         for (text, full, shortest) in [
-            ("llama3.2", "registry.ollama.ai/library/llama3.2:latest", "llama3.2:latest"),
-            ("llama3.2:1b", "registry.ollama.ai/library/llama3.2:1b", "llama3.2:1b"),
+            (
+                "llama3.2",
+                "registry.ollama.ai/library/llama3.2:latest",
+                "llama3.2:latest",
+            ),
+            (
+                "llama3.2:1b",
+                "registry.ollama.ai/library/llama3.2:1b",
+                "llama3.2:1b",
+            ),
             ("me/m", "registry.ollama.ai/me/m:latest", "me/m:latest"),
-            ("hf.co/u/r.gguf:Q4_K_M", "hf.co/u/r.gguf:Q4_K_M", "hf.co/u/r.gguf:Q4_K_M"),
-            ("localhost:5000/a/b", "localhost:5000/a/b:latest", "localhost:5000/a/b:latest"),
+            (
+                "hf.co/u/r.gguf:Q4_K_M",
+                "hf.co/u/r.gguf:Q4_K_M",
+                "hf.co/u/r.gguf:Q4_K_M",
+            ),
+            (
+                "localhost:5000/a/b",
+                "localhost:5000/a/b:latest",
+                "localhost:5000/a/b:latest",
+            ),
             ("http://h:1/a/b:c", "h:1/a/b:c", "h:1/a/b:c"),
-            ("Registry.Ollama.AI/Library/x:y", "Registry.Ollama.AI/Library/x:y", "x:y"),
+            (
+                "Registry.Ollama.AI/Library/x:y",
+                "Registry.Ollama.AI/Library/x:y",
+                "x:y",
+            ),
         ] {
             assert_eq!(name(text).full(), full, "{text}");
             assert_eq!(name(text).to_string(), shortest, "{text}");
@@ -387,9 +434,34 @@ mod tests {
         let long = "a".repeat(81);
         let long_host = format!("{}/a/b", "h".repeat(351));
         for text in [
-            "", " ", "a:", "/a", "a/", ":t", "a//b", "a/b/", "a@sha256:0", "a b", "-a", ".a", "..",
-            "a/..", "../a", "h/../a:b", "n.s/m", "a:b:c", "a:-t", "ü", "ftp://h/a/b", "a/b/c/d/e",
-            "http://a/b", "http:///a/b", "a\0", "a:t\n", &long, &long_host,
+            "",
+            " ",
+            "a:",
+            "/a",
+            "a/",
+            ":t",
+            "a//b",
+            "a/b/",
+            "a@sha256:0",
+            "a b",
+            "-a",
+            ".a",
+            "..",
+            "a/..",
+            "../a",
+            "h/../a:b",
+            "n.s/m",
+            "a:b:c",
+            "a:-t",
+            "ü",
+            "ftp://h/a/b",
+            "a/b/c/d/e",
+            "http://a/b",
+            "http:///a/b",
+            "a\0",
+            "a:t\n",
+            &long,
+            &long_host,
         ] {
             assert_eq!(ModelName::parse(text), Err(NameError::Invalid), "{text:?}");
         }
@@ -410,7 +482,10 @@ mod tests {
             ("h:1/a/b-cloud", "h:1/a/b-cloud:latest", Source::Unspecified),
         ] {
             let reference = ModelRef::parse(text).unwrap();
-            assert_eq!((reference.name.to_string().as_str(), reference.source), (base, source));
+            assert_eq!(
+                (reference.name.to_string().as_str(), reference.source),
+                (base, source)
+            );
         }
         assert_eq!(
             ModelRef::parse("x:cloud:local").unwrap_err().to_string(),
