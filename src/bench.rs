@@ -81,7 +81,10 @@ pub struct PeerRates {
 pub fn run(plan: &Plan) -> Result<Report, Error> {
     let started = Instant::now();
     let gguf = Gguf::open(&plan.gguf)?;
-    let options = LoadOptions { threads: plan.threads, kernels: plan.kernels };
+    let options = LoadOptions {
+        threads: plan.threads,
+        kernels: plan.kernels,
+    };
     let decoder = load_decoder(&gguf, &options)?;
     let load_seconds = started.elapsed().as_secs_f64();
     let weight_bytes = decoder.resident_bytes();
@@ -149,7 +152,9 @@ impl Subject {
         let blocks = tokens.div_ceil(BLOCK_TOKENS);
         decoder.reserve(blocks * batch, STEP_TOKENS.max(batch))?;
         let first = |sequence: usize| (sequence * blocks) as u32;
-        let sequences = (0..batch).map(|s| (first(s)..first(s + 1)).collect()).collect();
+        let sequences = (0..batch)
+            .map(|s| (first(s)..first(s + 1)).collect())
+            .collect();
         Ok(Self { decoder, sequences })
     }
 
@@ -182,7 +187,12 @@ impl Subject {
             let end = (start + STEP_TOKENS).min(from + count);
             let tokens: Vec<u32> = (start..end).map(|at| token(at, vocabulary)).collect();
             let blocks = &self.sequences[sequence];
-            let segment = Segment { tokens: &tokens, start, blocks, output: Output::Last };
+            let segment = Segment {
+                tokens: &tokens,
+                start,
+                blocks,
+                output: Output::Last,
+            };
             black_box(self.decoder.forward(&[segment])?);
         }
         Ok(())
@@ -192,7 +202,12 @@ impl Subject {
         let tokens = [token(position, self.decoder.info().vocab_size)];
         let sequences = self.sequences.iter();
         let segments: Vec<Segment<'_>> = sequences
-            .map(|blocks| Segment { tokens: &tokens, start: position, blocks, output: Output::Last })
+            .map(|blocks| Segment {
+                tokens: &tokens,
+                start: position,
+                blocks,
+                output: Output::Last,
+            })
             .collect();
         black_box(self.decoder.forward(&segments)?);
         Ok(())
@@ -230,7 +245,9 @@ fn memory_bytes_per_second(threads: usize) -> f64 {
         let (chunks, _) = part.as_chunks::<16>();
         let mut sums = [0u64; 16];
         for chunk in chunks {
-            sums.iter_mut().zip(chunk).for_each(|(sum, x)| *sum = sum.wrapping_add(*x));
+            sums.iter_mut()
+                .zip(chunk)
+                .for_each(|(sum, x)| *sum = sum.wrapping_add(*x));
         }
         black_box(sums);
     };

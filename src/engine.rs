@@ -233,6 +233,8 @@ pub enum EngineError {
         available: String,
     },
     /// The model's thread is gone.
-    #[error("model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, check the server logs for details")]
+    #[error(
+        "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, check the server logs for details"
+    )]
     Stopped,
 }

@@ -74,7 +74,10 @@ impl BlockCache {
     pub(super) fn start(&mut self, tenant: &str, tokens: &[u32]) -> Start {
         self.clock += 1;
         let root = self.root(tenant);
-        let mut table = Table { root, ..Table::default() };
+        let mut table = Table {
+            root,
+            ..Table::default()
+        };
         let mut left = &tokens[..tokens.len().saturating_sub(1)];
         let mut at = root;
         while let Some(next) = self.full_child(at, left) {
@@ -93,7 +96,11 @@ impl BlockCache {
             cached_tokens += common;
             Some((self.node(node).block, own))
         });
-        Start { table, cached_tokens, copy }
+        Start {
+            table,
+            cached_tokens,
+            copy,
+        }
     }
 
     /// Gives `table` blocks for `tokens` tokens; false if there are none left.
@@ -180,26 +187,48 @@ impl BlockCache {
     /// The child of `at` that holds the first block of `tokens`.
     fn full_child(&self, at: NodeId, tokens: &[u32]) -> Option<NodeId> {
         let edge = tokens.get(..BLOCK_TOKENS)?;
-        self.node(at).children.iter().copied().find(|&c| self.node(c).tokens == edge)
+        self.node(at)
+            .children
+            .iter()
+            .copied()
+            .find(|&c| self.node(c).tokens == edge)
     }
 
     /// The child of `at` that shares most tokens with `tokens`, and how many.
     fn best_partial(&self, at: NodeId, tokens: &[u32]) -> Option<(NodeId, usize)> {
         let children = self.node(at).children.iter();
         let common = |c: NodeId| {
-            self.node(c).tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count()
+            self.node(c)
+                .tokens
+                .iter()
+                .zip(tokens)
+                .take_while(|(a, b)| a == b)
+                .count()
         };
-        children.map(|&c| (c, common(c))).filter(|c| c.1 > 0).max_by_key(|c| c.1)
+        children
+            .map(|&c| (c, common(c)))
+            .filter(|c| c.1 > 0)
+            .max_by_key(|c| c.1)
     }
 
     /// Whether a child of `at` begins with `tokens`.
     fn covers(&self, at: NodeId, tokens: &[u32]) -> bool {
-        self.node(at).children.iter().any(|&c| self.node(c).tokens.starts_with(tokens))
+        self.node(at)
+            .children
+            .iter()
+            .any(|&c| self.node(c).tokens.starts_with(tokens))
     }
 
     fn insert(&mut self, parent: NodeId, tokens: Vec<u32>, block: u32) -> NodeId {
         let used = self.clock;
-        let id = self.place(Node { parent, children: Vec::new(), tokens, block, pins: 0, used });
+        let id = self.place(Node {
+            parent,
+            children: Vec::new(),
+            tokens,
+            block,
+            pins: 0,
+            used,
+        });
         self.node_mut(parent).children.push(id);
         id
     }
@@ -235,11 +264,15 @@ impl BlockCache {
     }
 
     fn node(&self, id: NodeId) -> &Node {
-        self.nodes[id].as_ref().expect("pinned nodes and their parents stay in the tree")
+        self.nodes[id]
+            .as_ref()
+            .expect("pinned nodes and their parents stay in the tree")
     }
 
     fn node_mut(&mut self, id: NodeId) -> &mut Node {
-        self.nodes[id].as_mut().expect("pinned nodes and their parents stay in the tree")
+        self.nodes[id]
+            .as_mut()
+            .expect("pinned nodes and their parents stay in the tree")
     }
 }
 
@@ -340,7 +373,12 @@ mod tests {
             } else {
                 cache.finish(start.table, &prompt);
             }
-            let in_tree = cache.nodes.iter().flatten().map(|n| n.block).filter(|&b| b != u32::MAX);
+            let in_tree = cache
+                .nodes
+                .iter()
+                .flatten()
+                .map(|n| n.block)
+                .filter(|&b| b != u32::MAX);
             let mut all: Vec<u32> = in_tree.chain(cache.free.iter().copied()).collect();
             all.sort_unstable();
             assert_eq!(all, (0..8).collect::<Vec<_>>(), "after round {round}");

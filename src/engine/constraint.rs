@@ -20,7 +20,10 @@ impl Grammars {
     /// Sorts the vocabulary into a trie; a tenth of a second for 128k tokens.
     pub(super) fn new(tokenizer: Arc<Tokenizer>) -> Result<Self, EngineError> {
         let env: TokEnv = Arc::new(Vocabulary::new(tokenizer)?);
-        let able = InferenceCapabilities { ff_tokens: true, ..InferenceCapabilities::default() };
+        let able = InferenceCapabilities {
+            ff_tokens: true,
+            ..InferenceCapabilities::default()
+        };
         ParserFactory::new(&env, able, &[])
             .map(|mut factory| {
                 factory.quiet();
@@ -35,7 +38,9 @@ impl Grammars {
             Constraint::Json => json!({"type": "object"}),
             Constraint::Schema(schema) => schema.clone(),
         };
-        let parser = self.0.create_parser(TopLevelGrammar::from_json_schema(schema));
+        let parser = self
+            .0
+            .create_parser(TopLevelGrammar::from_json_schema(schema));
         parser
             .map(|parser| Mask(Matcher::new(Ok(parser))))
             .map_err(|reason| EngineError::Constraint(reason.to_string()))
@@ -45,7 +50,10 @@ impl Grammars {
 impl Mask {
     /// Sets the logits of tokens that may not come next to negative infinity.
     pub(super) fn apply(&mut self, logits: &mut [f32]) -> Result<(), String> {
-        let allowed = self.0.compute_mask_or_eos().map_err(|reason| reason.to_string())?;
+        let allowed = self
+            .0
+            .compute_mask_or_eos()
+            .map_err(|reason| reason.to_string())?;
         allowed.iter_unset_entries(|id| {
             if let Some(logit) = logits.get_mut(id) {
                 *logit = f32::NEG_INFINITY;
@@ -56,8 +64,14 @@ impl Mask {
 
     /// Takes the token drawn and gives those that must follow it.
     pub(super) fn accept(&mut self, token: u32) -> Result<Vec<u32>, String> {
-        self.0.consume_token(token).map_err(|reason| reason.to_string())?;
-        Ok(if self.0.is_stopped() { Vec::new() } else { self.0.consume_ff_tokens() })
+        self.0
+            .consume_token(token)
+            .map_err(|reason| reason.to_string())?;
+        Ok(if self.0.is_stopped() {
+            Vec::new()
+        } else {
+            self.0.consume_ff_tokens()
+        })
     }
 }
 
@@ -75,7 +89,11 @@ impl Vocabulary {
             return Err(EngineError::Unsupported("constraints: it has no end token"));
         };
         let word = |id: u32| match tokenizer.token_bytes(id) {
-            [] => [&[TokTrie::SPECIAL_TOKEN_MARKER], tokenizer.token_text(id).as_bytes()].concat(),
+            [] => [
+                &[TokTrie::SPECIAL_TOKEN_MARKER],
+                tokenizer.token_text(id).as_bytes(),
+            ]
+            .concat(),
             bytes => bytes.to_vec(),
         };
         let words: Vec<Vec<u8>> = (0..size).map(word).collect();
@@ -90,7 +108,11 @@ impl TokenizerEnv for Vocabulary {
     }
 
     fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<TokenId> {
-        let tokens = |text: &str| self.tokenizer.encode(text, AddSpecial::No).unwrap_or_default();
+        let tokens = |text: &str| {
+            self.tokenizer
+                .encode(text, AddSpecial::No)
+                .unwrap_or_default()
+        };
         self.trie.tokenize_with_greedy_fallback(bytes, tokens)
     }
 }

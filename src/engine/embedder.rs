@@ -64,7 +64,10 @@ fn batches(inputs: &[Vec<u32>]) -> Vec<Vec<usize>> {
             batches.push(Vec::new());
             tokens = length;
         }
-        batches.last_mut().expect("a batch was just begun").push(index);
+        batches
+            .last_mut()
+            .expect("a batch was just begun")
+            .push(index);
     }
     batches
 }

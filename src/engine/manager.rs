@@ -116,7 +116,12 @@ impl Engine {
     pub fn running(&self) -> Vec<Running> {
         let models: Vec<_> = self.0.models().values().cloned().collect();
         let mut running: Vec<Running> = models.iter().map(|m| m.running()).collect();
-        running.sort_by_key(|r| (std::cmp::Reverse((r.expires_at.is_none(), r.expires_at)), r.name.clone()));
+        running.sort_by_key(|r| {
+            (
+                std::cmp::Reverse((r.expires_at.is_none(), r.expires_at)),
+                r.name.clone(),
+            )
+        });
         running
     }
 
@@ -140,7 +145,11 @@ impl Engine {
 
     fn hold(&self, model: Arc<Loaded>, started: Instant) -> Lease {
         let load_duration = started.elapsed().max(Duration::from_nanos(1));
-        Lease { model, shared: self.0.clone(), load_duration }
+        Lease {
+            model,
+            shared: self.0.clone(),
+            load_duration,
+        }
     }
 }
 
@@ -180,11 +189,16 @@ impl Lease {
         };
         let (prompt_tokens, context_tokens) = (generation.prompt.len(), self.context_tokens());
         if prompt_tokens > context_tokens {
-            return Err(EngineError::PromptTooLong { prompt_tokens, context_tokens });
+            return Err(EngineError::PromptTooLong {
+                prompt_tokens,
+                context_tokens,
+            });
         }
         if generation.prompt.is_empty() {
             // There is no token to predict from; the start token, or the end token, is the neutral one.
-            generation.prompt.extend(self.tokenizer().bos().or(self.tokenizer().eos()));
+            generation
+                .prompt
+                .extend(self.tokenizer().bos().or(self.tokenizer().eos()));
         }
         let candidates = generation.candidates.max(1);
         let mut masks = Vec::new();
@@ -204,12 +218,18 @@ impl Lease {
     pub async fn embed(&self, inputs: Vec<Vec<u32>>) -> Result<Vec<Vec<f32>>, EngineError> {
         let context_tokens = self.context_tokens().min(self.trained_context_tokens());
         if let Some(long) = inputs.iter().find(|i| i.len() > context_tokens) {
-            return Err(EngineError::PromptTooLong { prompt_tokens: long.len(), context_tokens });
+            return Err(EngineError::PromptTooLong {
+                prompt_tokens: long.len(),
+                context_tokens,
+            });
         }
         let (reply, vectors) = oneshot::channel();
         match &self.model.worker {
             Worker::Decoder(worker) => {
-                worker.send(Command::Embed(inputs, reply)).await.map_err(|_| self.gone())?;
+                worker
+                    .send(Command::Embed(inputs, reply))
+                    .await
+                    .map_err(|_| self.gone())?;
             }
             Worker::Encoder(worker) => {
                 let texts = Texts { inputs, reply };
@@ -224,9 +244,15 @@ impl Lease {
 
     /// The model's thread has died: the next request loads it anew.
     fn gone(&self) -> EngineError {
-        warn!(model = self.model.name, "the thread of {} is gone", self.model.name);
+        warn!(
+            model = self.model.name,
+            "the thread of {} is gone", self.model.name
+        );
         let mut models = self.shared.models();
-        if models.get(&self.model.path).is_some_and(|m| Arc::ptr_eq(m, &self.model)) {
+        if models
+            .get(&self.model.path)
+            .is_some_and(|m| Arc::ptr_eq(m, &self.model))
+        {
             models.remove(&self.model.path);
         }
         EngineError::Stopped
@@ -245,13 +271,17 @@ impl Drop for Lease {
 
 impl Shared {
     fn models(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<Loaded>>> {
-        self.models.lock().expect("no code panics while it holds the list of models")
+        self.models
+            .lock()
+            .expect("no code panics while it holds the list of models")
     }
 
     /// Counts a request in on the model if it is loaded in a way the request accepts.
     fn lease(&self, request: &LoadRequest) -> Option<Arc<Loaded>> {
         let models = self.models();
-        let model = models.get(&request.path).filter(|m| m.serves(request.options))?;
+        let model = models
+            .get(&request.path)
+            .filter(|m| m.serves(request.options))?;
         let mut idle = model.idle();
         idle.in_flight += 1;
         idle.keep_alive = request.keep_alive.unwrap_or(idle.keep_alive);
@@ -286,10 +316,19 @@ impl Shared {
         loop {
             let (count, taken) = {
                 let models = self.models();
-                (models.len(), models.values().map(|m| m.size_bytes).sum::<u64>())
+                (
+                    models.len(),
+                    models.values().map(|m| m.size_bytes).sum::<u64>(),
+                )
             };
-            let limit = self.config.memory_limit_bytes.map(|limit| limit.saturating_sub(taken));
-            let free = [limit, memory::available_bytes()].into_iter().flatten().min();
+            let limit = self
+                .config
+                .memory_limit_bytes
+                .map(|limit| limit.saturating_sub(taken));
+            let free = [limit, memory::available_bytes()]
+                .into_iter()
+                .flatten()
+                .min();
             let fits = free.is_none_or(|free| needed <= free);
             if fits && count < self.config.max_loaded_models {
                 return Ok(());
@@ -356,12 +395,16 @@ impl Shared {
 
 impl Loaded {
     fn idle(&self) -> MutexGuard<'_, Idle> {
-        self.idle.lock().expect("no code panics while it holds a model's idle state")
+        self.idle
+            .lock()
+            .expect("no code panics while it holds a model's idle state")
     }
 
     fn serves(&self, asked: LoadOptions) -> bool {
         let same = |asked: Option<usize>, have: Option<usize>| asked.is_none() || asked == have;
-        let context = asked.context_tokens.map(|n| clamp_context(n, self.trained_context_tokens));
+        let context = asked
+            .context_tokens
+            .map(|n| clamp_context(n, self.trained_context_tokens));
         same(context, Some(self.context_tokens))
             && same(asked.batch_tokens, self.options.batch_tokens)
             && same(asked.threads, self.options.threads)
@@ -382,7 +425,11 @@ impl Loaded {
         let idle = self.idle();
         let expires_at = match idle.keep_alive {
             KeepAlive::For(duration) if duration < FOREVER => {
-                let since = if idle.in_flight > 0 { Instant::now() } else { idle.since };
+                let since = if idle.in_flight > 0 {
+                    Instant::now()
+                } else {
+                    idle.since
+                };
                 Some(SystemTime::now() + duration.saturating_sub(since.elapsed()))
             }
             _ => None,
@@ -425,12 +472,12 @@ impl Drop for Place<'_> {
 }
 
 /// Reads the model and starts its thread.
-fn load(
-    config: &EngineConfig,
-    request: LoadRequest,
-    gguf: Gguf,
-) -> Result<Loaded, EngineError> {
-    let threads = request.options.threads.or(config.threads).filter(|&n| n > 0);
+fn load(config: &EngineConfig, request: LoadRequest, gguf: Gguf) -> Result<Loaded, EngineError> {
+    let threads = request
+        .options
+        .threads
+        .or(config.threads)
+        .filter(|&n| n > 0);
     let options = wick_models::LoadOptions {
         threads: threads.unwrap_or_else(default_threads).min(1024),
         kernels: kernels(config.isa.as_deref())?,
@@ -478,11 +525,19 @@ fn start_decoder(
 ) -> Result<Started, EngineError> {
     let trained = decoder.info().context_tokens;
     let context_tokens = clamp_context(context, trained);
-    let batch = request.options.batch_tokens.unwrap_or(BATCH_TOKENS).clamp(1, BATCH_TOKENS_MAX);
+    let batch = request
+        .options
+        .batch_tokens
+        .unwrap_or(BATCH_TOKENS)
+        .clamp(1, BATCH_TOKENS_MAX);
     let limits = Limits {
         context_tokens,
         batch_tokens: batch.min(context_tokens),
-        parallel: if decoder.info().paged { config.parallel.max(1) } else { 1 },
+        parallel: if decoder.info().paged {
+            config.parallel.max(1)
+        } else {
+            1
+        },
     };
     let rows = limits.batch_tokens + limits.parallel * scheduler::DECODING_TOKENS;
     decoder.reserve(limits.blocks(), rows)?;
@@ -502,17 +557,28 @@ fn kernels(isa: Option<&str>) -> Result<Option<&'static Kernels>, EngineError> {
     let Some(asked) = isa else { return Ok(None) };
     let available = Kernels::available();
     let name = |k: &Kernels| k.isa.name().to_ascii_lowercase();
-    match available.iter().find(|k| name(k).starts_with(&asked.to_ascii_lowercase())) {
+    match available
+        .iter()
+        .find(|k| name(k).starts_with(&asked.to_ascii_lowercase()))
+    {
         Some(kernels) => Ok(Some(kernels)),
         None => Err(EngineError::Isa {
             asked: asked.to_owned(),
-            available: available.iter().map(|k| name(k)).collect::<Vec<_>>().join(", "),
+            available: available
+                .iter()
+                .map(|k| name(k))
+                .collect::<Vec<_>>()
+                .join(", "),
         }),
     }
 }
 
 fn context_tokens(config: &EngineConfig, gguf: &Gguf, options: LoadOptions) -> usize {
-    let trained = gguf.arch_u64("context_length").ok().flatten().unwrap_or(u64::MAX);
+    let trained = gguf
+        .arch_u64("context_length")
+        .ok()
+        .flatten()
+        .unwrap_or(u64::MAX);
     let asked = options.context_tokens.unwrap_or(config.context_tokens);
     clamp_context(asked, usize::try_from(trained).unwrap_or(usize::MAX))
 }
@@ -524,7 +590,11 @@ fn clamp_context(asked: usize, trained: usize) -> usize {
 /// Drops the last hold on a model and waits until its thread has freed the memory.
 async fn free(model: Arc<Loaded>) {
     let name = model.name.clone();
-    let thread = model.thread.lock().ok().and_then(|mut thread| thread.take());
+    let thread = model
+        .thread
+        .lock()
+        .ok()
+        .and_then(|mut thread| thread.take());
     drop(model);
     if let Some(thread) = thread {
         let ended = tokio::task::spawn_blocking(move || thread.join());

@@ -12,9 +12,13 @@ pub(super) fn needed_bytes(gguf: &Gguf, context_tokens: usize, parallel: usize) 
     let width = fact("attention.key_length")
         .unwrap_or_else(|| fact("embedding_length").unwrap_or(0) / heads);
     let kv_heads = fact("attention.head_count_kv").unwrap_or(heads);
-    let per_token = 4u64.saturating_mul(layers).saturating_mul(kv_heads).saturating_mul(width);
+    let per_token = 4u64
+        .saturating_mul(layers)
+        .saturating_mul(kv_heads)
+        .saturating_mul(width);
     let tokens = (context_tokens as u64).saturating_mul(parallel as u64);
-    gguf.file_bytes().saturating_add(per_token.saturating_mul(tokens))
+    gguf.file_bytes()
+        .saturating_add(per_token.saturating_mul(tokens))
 }
 
 /// Bytes this process may still take: what the kernel calls available, within the control group's limit.
@@ -36,7 +40,11 @@ fn machine_bytes() -> Option<u64> {
 
 fn group_bytes() -> Option<u64> {
     let read = |name: &str| -> Option<u64> {
-        std::fs::read_to_string(Path::new("/sys/fs/cgroup").join(name)).ok()?.trim().parse().ok()
+        std::fs::read_to_string(Path::new("/sys/fs/cgroup").join(name))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
     };
     Some(read("memory.max")?.saturating_sub(read("memory.current")?))
 }

@@ -87,7 +87,12 @@ impl Sampler {
             seed => (seed as u64).wrapping_add(candidate as u64),
         };
         let surprise = 2.0 * options.mirostat_tau;
-        Self { options, rng: ChaCha8Rng::seed_from_u64(seed), surprise, choices: Vec::new() }
+        Self {
+            options,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            surprise,
+            choices: Vec::new(),
+        }
     }
 
     /// The next token. `history` is the text so far, prompt included; `logits` are changed by penalties.
@@ -110,7 +115,12 @@ impl Sampler {
     }
 
     fn penalise(&self, logits: &mut [f32], history: &[u32]) {
-        let Sampling { repeat_penalty, presence_penalty, frequency_penalty, .. } = self.options;
+        let Sampling {
+            repeat_penalty,
+            presence_penalty,
+            frequency_penalty,
+            ..
+        } = self.options;
         let neutral = repeat_penalty == 1.0 && presence_penalty == 0.0 && frequency_penalty == 0.0;
         let window = match usize::try_from(self.options.repeat_last_n) {
             Ok(n) => n.min(history.len()),
@@ -124,7 +134,9 @@ impl Sampler {
             *counts.entry(id).or_default() += 1.0;
         }
         for (id, count) in counts {
-            let Some(logit) = logits.get_mut(id as usize) else { continue };
+            let Some(logit) = logits.get_mut(id as usize) else {
+                continue;
+            };
             if *logit <= 0.0 {
                 *logit *= repeat_penalty;
             } else {
@@ -172,7 +184,10 @@ impl Sampler {
         top_k(logits, usize::MAX, choices);
         heat(choices, self.options.temperature);
         softmax(choices);
-        let keep = choices.iter().take_while(|c| -c.p.log2() <= self.surprise).count();
+        let keep = choices
+            .iter()
+            .take_while(|c| -c.p.log2() <= self.surprise)
+            .count();
         choices.truncate(keep.max(1));
         self.draw_and_learn(choices)
     }
@@ -231,7 +246,11 @@ fn top_k(logits: &[f32], keep: usize, choices: &mut Vec<Choice>) {
     let mut floor = f32::NEG_INFINITY;
     for (id, &logit) in logits.iter().enumerate() {
         if logit > floor {
-            choices.push(Choice { id: id as u32, logit, p: 0.0 });
+            choices.push(Choice {
+                id: id as u32,
+                logit,
+                p: 0.0,
+            });
             // Pruning at twice the size keeps the pass linear: each prune is paid for by `keep` pushes.
             if choices.len() >= keep.saturating_mul(2) {
                 choices.select_nth_unstable_by(keep - 1, by_logit);
@@ -243,13 +262,20 @@ fn top_k(logits: &[f32], keep: usize, choices: &mut Vec<Choice>) {
     choices.sort_unstable_by(by_logit);
     choices.truncate(keep);
     if choices.is_empty() {
-        choices.push(Choice { id: best(logits), logit: 0.0, p: 1.0 });
+        choices.push(Choice {
+            id: best(logits),
+            logit: 0.0,
+            p: 1.0,
+        });
     }
 }
 
 /// Probabilities from logits; expects the best choice first.
 fn softmax(choices: &mut [Choice]) {
-    let max = choices.iter().map(|c| c.logit).fold(f32::NEG_INFINITY, f32::max);
+    let max = choices
+        .iter()
+        .map(|c| c.logit)
+        .fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;
     for choice in choices.iter_mut() {
         choice.p = (choice.logit - max).exp();
@@ -265,7 +291,11 @@ fn typical(choices: &mut Vec<Choice>, share: f32) {
         return;
     }
     softmax(choices);
-    let entropy: f32 = choices.iter().filter(|c| c.p > 0.0).map(|c| -c.p * c.p.ln()).sum();
+    let entropy: f32 = choices
+        .iter()
+        .filter(|c| c.p > 0.0)
+        .map(|c| -c.p * c.p.ln())
+        .sum();
     let distance = |c: &Choice| (-c.p.ln() - entropy).abs();
     choices.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
     let mut sum = 0.0;
@@ -315,7 +345,13 @@ mod tests {
     }
 
     fn plain() -> Sampling {
-        Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, seed: 7, ..Sampling::default() }
+        Sampling {
+            temperature: 1.0,
+            top_k: 0,
+            top_p: 1.0,
+            seed: 7,
+            ..Sampling::default()
+        }
     }
 
     /// Share of each token in many draws.
@@ -341,14 +377,21 @@ mod tests {
 
     #[test]
     fn zero_temperature_takes_the_best() {
-        let options = Sampling { temperature: 0.0, ..plain() };
+        let options = Sampling {
+            temperature: 0.0,
+            ..plain()
+        };
         close(&shares(options, &[0.3, 0.4, 0.3], &[]), &[0.0, 1.0, 0.0]);
     }
 
     #[test]
     fn temperature_comes_after_the_cuts() {
         // At temperature 1 the first two tokens hold 0.9; a hot distribution alone would need three.
-        let options = Sampling { top_p: 0.85, temperature: 2.0, ..plain() };
+        let options = Sampling {
+            top_p: 0.85,
+            temperature: 2.0,
+            ..plain()
+        };
         let heated = [0.6f32.sqrt(), 0.3f32.sqrt()];
         let sum = heated[0] + heated[1];
         close(
@@ -359,8 +402,14 @@ mod tests {
 
     #[test]
     fn top_k_keeps_the_best() {
-        let options = Sampling { top_k: 2, ..plain() };
-        close(&shares(options, &[0.1, 0.6, 0.3], &[]), &[0.0, 2.0 / 3.0, 1.0 / 3.0]);
+        let options = Sampling {
+            top_k: 2,
+            ..plain()
+        };
+        close(
+            &shares(options, &[0.1, 0.6, 0.3], &[]),
+            &[0.0, 2.0 / 3.0, 1.0 / 3.0],
+        );
     }
 
     #[test]
@@ -372,14 +421,23 @@ mod tests {
 
     #[test]
     fn min_p_is_relative_to_the_best() {
-        let options = Sampling { min_p: 0.4, ..plain() };
-        close(&shares(options, &[0.5, 0.3, 0.2 - 1e-4], &[]), &[0.625, 0.375, 0.0]);
+        let options = Sampling {
+            min_p: 0.4,
+            ..plain()
+        };
+        close(
+            &shares(options, &[0.5, 0.3, 0.2 - 1e-4], &[]),
+            &[0.625, 0.375, 0.0],
+        );
     }
 
     #[test]
     fn typical_prefers_average_surprise() {
         // The entropy is 1.09 nats; 0.3 (1.20) lies nearest to it, 0.5 (0.69) next, 0.05 (3.0) farthest.
-        let options = Sampling { typical_p: 0.75, ..plain() };
+        let options = Sampling {
+            typical_p: 0.75,
+            ..plain()
+        };
         let got = shares(options, &[0.5, 0.3, 0.15, 0.05], &[]);
         assert!(got[3] == 0.0 && got[1] > 0.3, "{got:?}");
     }
@@ -403,8 +461,14 @@ mod tests {
 
     #[test]
     fn no_window_means_no_penalty() {
-        let sampler =
-            Sampler::new(Sampling { repeat_penalty: 2.0, repeat_last_n: 0, ..plain() }, 0);
+        let sampler = Sampler::new(
+            Sampling {
+                repeat_penalty: 2.0,
+                repeat_last_n: 0,
+                ..plain()
+            },
+            0,
+        );
         let mut got = vec![4.0];
         sampler.penalise(&mut got, &[0]);
         assert_eq!(got, [4.0]);
@@ -414,7 +478,9 @@ mod tests {
     fn same_seed_same_draws() {
         let draws = |seed, candidate| {
             let mut sampler = Sampler::new(Sampling { seed, ..plain() }, candidate);
-            (0..50).map(|_| sampler.sample(&mut logits(&[0.25; 4]), &[])).collect::<Vec<_>>()
+            (0..50)
+                .map(|_| sampler.sample(&mut logits(&[0.25; 4]), &[]))
+                .collect::<Vec<_>>()
         };
         assert_eq!(draws(3, 0), draws(3, 0));
         assert_ne!(draws(3, 0), draws(4, 0));
@@ -427,8 +493,12 @@ mod tests {
         let sum: f32 = weights.iter().sum();
         let p: Vec<f32> = weights.iter().map(|w| w / sum).collect();
         for version in [1, 2] {
-            let options =
-                Sampling { mirostat: version, mirostat_tau: 3.0, mirostat_eta: 0.1, ..plain() };
+            let options = Sampling {
+                mirostat: version,
+                mirostat_tau: 3.0,
+                mirostat_eta: 0.1,
+                ..plain()
+            };
             let mut sampler = Sampler::new(options, 0);
             let mut surprise = 0.0;
             for i in 0..4000 {
@@ -438,7 +508,10 @@ mod tests {
                 }
             }
             // Surprise is measured after the cut, so the uncut one lies somewhat higher.
-            assert!((2.6..4.2).contains(&surprise), "version {version}: {surprise} bits");
+            assert!(
+                (2.6..4.2).contains(&surprise),
+                "version {version}: {surprise} bits"
+            );
         }
     }
 

@@ -30,7 +30,10 @@ pub(super) enum Command {
     /// Answers to one prompt; a mask per candidate.
     Generate(Generation, Vec<Option<Mask>>, mpsc::Sender<Event>),
     /// Mean of the final hidden states of each text.
-    Embed(Vec<Vec<u32>>, oneshot::Sender<Result<Vec<Vec<f32>>, EngineError>>),
+    Embed(
+        Vec<Vec<u32>>,
+        oneshot::Sender<Result<Vec<Vec<f32>>, EngineError>>,
+    ),
 }
 
 /// Sizes of one scheduler.
@@ -153,7 +156,8 @@ impl Scheduler {
             if sequence.has_ended()
                 && let Some(table) = sequence.table.take()
             {
-                self.blocks.finish(table, &sequence.tokens[..sequence.evaluated]);
+                self.blocks
+                    .finish(table, &sequence.tokens[..sequence.evaluated]);
             }
         }
         let ended = self.active.extract_if(.., |s| s.is_over());
@@ -164,8 +168,10 @@ impl Scheduler {
     /// Starts the next waiting sequence, if there is a place and no prompt is being read.
     fn admit(&mut self) {
         let running = self.active.iter().filter(|s| s.table.is_some()).count();
-        let reading =
-            self.active.iter().any(|s| s.table.is_some() && s.pending() > DECODING_TOKENS);
+        let reading = self
+            .active
+            .iter()
+            .any(|s| s.table.is_some() && s.pending() > DECODING_TOKENS);
         if running >= self.limits.parallel || reading {
             return;
         }
@@ -206,7 +212,11 @@ impl Scheduler {
         };
         let mut shares: Vec<Share> = ready()
             .filter(|(_, s)| s.pending() <= DECODING_TOKENS)
-            .map(|(index, s)| Share { index, tokens: s.pending(), draws: true })
+            .map(|(index, s)| Share {
+                index,
+                tokens: s.pending(),
+                draws: true,
+            })
             .collect();
         let chunk = match shares.len() {
             0 => self.limits.batch_tokens,
@@ -214,7 +224,11 @@ impl Scheduler {
         };
         if let Some((index, s)) = ready().find(|(_, s)| s.pending() > DECODING_TOKENS) {
             let tokens = s.pending().min(chunk);
-            shares.push(Share { index, tokens, draws: tokens == s.pending() });
+            shares.push(Share {
+                index,
+                tokens,
+                draws: tokens == s.pending(),
+            });
         }
         shares.sort_by_key(|s| s.index);
         shares
@@ -231,7 +245,11 @@ impl Scheduler {
                     tokens: &s.tokens[s.evaluated..s.evaluated + share.tokens],
                     start: s.evaluated,
                     blocks: table.ids(),
-                    output: if share.draws { Output::Last } else { Output::None },
+                    output: if share.draws {
+                        Output::Last
+                    } else {
+                        Output::None
+                    },
                 }
             })
             .collect();
@@ -241,7 +259,9 @@ impl Scheduler {
         };
         let vocabulary = self.tokenizer.vocab_size().min(logits.len());
         let rows = shares.iter().filter(|s| s.draws).count();
-        let mut rows = logits.chunks_exact(logits.len() / rows.max(1)).map(<[f32]>::to_vec);
+        let mut rows = logits
+            .chunks_exact(logits.len() / rows.max(1))
+            .map(<[f32]>::to_vec);
         for share in shares {
             let sequence = &mut self.active[share.index];
             sequence.evaluated += share.tokens;
@@ -266,9 +286,12 @@ impl Scheduler {
         if sequence.has_ended() {
             return;
         }
-        let Some(mut table) = sequence.table.take() else { return };
+        let Some(mut table) = sequence.table.take() else {
+            return;
+        };
         if self.decoder.info().paged {
-            self.blocks.publish(&mut table, &sequence.tokens[..sequence.evaluated]);
+            self.blocks
+                .publish(&mut table, &sequence.tokens[..sequence.evaluated]);
         }
         let room = self.blocks.grow(&mut table, sequence.tokens.len());
         sequence.table = Some(table);
@@ -305,7 +328,12 @@ impl Scheduler {
         let mut sums = vec![0.0; width];
         for (chunk, part) in tokens.chunks(self.limits.batch_tokens).enumerate() {
             let start = chunk * self.limits.batch_tokens;
-            let segment = Segment { tokens: part, start, blocks, output: Output::None };
+            let segment = Segment {
+                tokens: part,
+                start,
+                blocks,
+                output: Output::None,
+            };
             for row in self.decoder.hidden(&[segment])?.chunks_exact(width) {
                 sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
             }

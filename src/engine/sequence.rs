@@ -54,7 +54,10 @@ impl Sequence {
         events: mpsc::Sender<Event>,
     ) -> Self {
         let most = context_tokens.saturating_mul(LIMIT_IN_CONTEXTS);
-        let limit = usize::try_from(request.predict).ok().filter(|&n| n > 0).unwrap_or(most);
+        let limit = usize::try_from(request.predict)
+            .ok()
+            .filter(|&n| n > 0)
+            .unwrap_or(most);
         let keep = usize::try_from(request.keep).unwrap_or(request.prompt.len());
         Self {
             tokens: request.prompt.clone(),
@@ -74,7 +77,10 @@ impl Sequence {
             outbox: VecDeque::new(),
             events,
             ended: false,
-            usage: Usage { prompt_tokens: request.prompt.len(), ..Usage::default() },
+            usage: Usage {
+                prompt_tokens: request.prompt.len(),
+                ..Usage::default()
+            },
             started: None,
             first_token: None,
         }
@@ -118,7 +124,10 @@ impl Sequence {
         self.usage.completion_duration = now - first;
 
         let total = self.logprobs.map(|_| log_sum_exp(logits));
-        let top = self.logprobs.map(|n| best_tokens(logits, n)).unwrap_or_default();
+        let top = self
+            .logprobs
+            .map(|n| best_tokens(logits, n))
+            .unwrap_or_default();
         let raw = total.map(|_| logits.to_vec());
         if let Some(mask) = &mut self.mask
             && let Err(reason) = mask.apply(logits)
@@ -222,7 +231,11 @@ impl Sequence {
     fn say(&mut self, text: String) {
         if !text.is_empty() {
             let logprobs = std::mem::take(&mut self.due);
-            self.outbox.push_back(Event::Text { candidate: self.candidate, text, logprobs });
+            self.outbox.push_back(Event::Text {
+                candidate: self.candidate,
+                text,
+                logprobs,
+            });
         }
     }
 
@@ -237,11 +250,19 @@ impl Sequence {
     fn done(&mut self, reason: StopReason) {
         if !self.due.is_empty() {
             let (candidate, logprobs) = (self.candidate, std::mem::take(&mut self.due));
-            self.outbox.push_back(Event::Text { candidate, text: String::new(), logprobs });
+            self.outbox.push_back(Event::Text {
+                candidate,
+                text: String::new(),
+                logprobs,
+            });
         }
         self.ended = true;
         let (candidate, usage) = (self.candidate, self.usage);
-        self.outbox.push_back(Event::Done { candidate, reason, usage });
+        self.outbox.push_back(Event::Done {
+            candidate,
+            reason,
+            usage,
+        });
         self.flush();
     }
 }
@@ -251,5 +272,9 @@ fn logprob_item(tokenizer: &Tokenizer, id: u32, logprob: f32) -> LogprobItem {
         [] => tokenizer.token_text(id).as_bytes(),
         bytes => bytes,
     };
-    LogprobItem { text: String::from_utf8_lossy(bytes).into_owned(), bytes: bytes.to_vec(), logprob }
+    LogprobItem {
+        text: String::from_utf8_lossy(bytes).into_owned(),
+        bytes: bytes.to_vec(),
+        logprob,
+    }
 }

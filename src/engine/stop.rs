@@ -20,19 +20,38 @@ impl StopWatch {
     /// Empty stop texts are ignored.
     pub(super) fn new(stops: Vec<String>) -> Self {
         let stops = stops.into_iter().filter(|s| !s.is_empty()).collect();
-        Self { stops, held: String::new() }
+        Self {
+            stops,
+            held: String::new(),
+        }
     }
 
     /// Takes more text and gives what may be shown of all text so far.
     pub(super) fn push(&mut self, text: &str) -> Shown {
         self.held.push_str(text);
-        if let Some(at) = self.stops.iter().filter_map(|s| self.held.find(s.as_str())).min() {
+        if let Some(at) = self
+            .stops
+            .iter()
+            .filter_map(|s| self.held.find(s.as_str()))
+            .min()
+        {
             self.held.truncate(at);
-            return Shown { text: self.rest(), stopped: true };
+            return Shown {
+                text: self.rest(),
+                stopped: true,
+            };
         }
-        let keep = self.stops.iter().map(|s| overlap(&self.held, s)).max().unwrap_or(0);
+        let keep = self
+            .stops
+            .iter()
+            .map(|s| overlap(&self.held, s))
+            .max()
+            .unwrap_or(0);
         let tail = self.held.split_off(self.held.len() - keep);
-        Shown { text: std::mem::replace(&mut self.held, tail), stopped: false }
+        Shown {
+            text: std::mem::replace(&mut self.held, tail),
+            stopped: false,
+        }
     }
 
     /// The text held back, for when the stream ends without a stop text.
@@ -69,7 +88,10 @@ mod tests {
 
     #[test]
     fn a_stop_text_across_pieces_is_found_and_hidden() {
-        assert_eq!(run(&["</end>"], &["hello <", "/e", "nd> more"]), ("hello ".into(), true));
+        assert_eq!(
+            run(&["</end>"], &["hello <", "/e", "nd> more"]),
+            ("hello ".into(), true)
+        );
     }
 
     #[test]
@@ -80,14 +102,29 @@ mod tests {
 
     #[test]
     fn the_earliest_of_several_wins() {
-        assert_eq!(run(&["later", "now"], &["do it now or later"]), ("do it ".into(), true));
+        assert_eq!(
+            run(&["later", "now"], &["do it now or later"]),
+            ("do it ".into(), true)
+        );
     }
 
     #[test]
     fn nothing_is_held_without_reason() {
         let mut watch = StopWatch::new(vec!["stop".into()]);
-        assert_eq!(watch.push("hi s"), Shown { text: "hi ".into(), stopped: false });
-        assert_eq!(watch.push("o"), Shown { text: "so".into(), stopped: false });
+        assert_eq!(
+            watch.push("hi s"),
+            Shown {
+                text: "hi ".into(),
+                stopped: false
+            }
+        );
+        assert_eq!(
+            watch.push("o"),
+            Shown {
+                text: "so".into(),
+                stopped: false
+            }
+        );
     }
 
     #[test]

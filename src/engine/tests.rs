@@ -43,7 +43,9 @@ fn vocabulary() -> Arc<Tokenizer> {
     string("general.architecture", "llama");
     string("tokenizer.ggml.model", "gpt2");
     string("tokenizer.ggml.pre", "default");
-    let tokens = (0..=255u8).map(|b| stand_in(b).to_string()).chain(["<end>".to_owned()]);
+    let tokens = (0..=255u8)
+        .map(|b| stand_in(b).to_string())
+        .chain(["<end>".to_owned()]);
     text(&mut body, "tokenizer.ggml.tokens");
     body.extend(9u32.to_le_bytes());
     body.extend(8u32.to_le_bytes());
@@ -77,7 +79,9 @@ fn vocabulary() -> Arc<Tokenizer> {
 
 /// The token after `history`: a lower-case letter, mostly.
 fn next(history: &[u32]) -> u32 {
-    let hash = history.iter().fold(17u64, |h, &t| (h ^ u64::from(t)).wrapping_mul(0x100000001b3));
+    let hash = history.iter().fold(17u64, |h, &t| {
+        (h ^ u64::from(t)).wrapping_mul(0x100000001b3)
+    });
     u32::from(b'a') + (hash >> 20) as u32 % 26
 }
 
@@ -87,7 +91,10 @@ fn expected(prompt: &str, count: usize) -> String {
     for _ in 0..count {
         tokens.push(next(&tokens));
     }
-    tokens[prompt.len()..].iter().map(|&t| t as u8 as char).collect()
+    tokens[prompt.len()..]
+        .iter()
+        .map(|&t| t as u8 as char)
+        .collect()
 }
 
 struct Fake {
@@ -114,7 +121,10 @@ impl Decoder for Fake {
             return Err(Error::Unsupported("on purpose".into()));
         }
         self.logits.clear();
-        self.batches.lock().unwrap().push(segments.iter().map(|s| s.tokens.len()).collect());
+        self.batches
+            .lock()
+            .unwrap()
+            .push(segments.iter().map(|s| s.tokens.len()).collect());
         for segment in segments {
             self.rows.fetch_add(segment.tokens.len(), Ordering::Relaxed);
             for (i, &token) in segment.tokens.iter().enumerate() {
@@ -162,7 +172,11 @@ struct Setup {
 }
 
 fn setup(context_tokens: usize, parallel: usize, fails: bool) -> Setup {
-    let limits = Limits { context_tokens, batch_tokens: 100, parallel };
+    let limits = Limits {
+        context_tokens,
+        batch_tokens: 100,
+        parallel,
+    };
     let (rows, batches) = (Arc::default(), Arc::default());
     let mut fake = Fake {
         info: DecoderInfo {
@@ -180,13 +194,20 @@ fn setup(context_tokens: usize, parallel: usize, fails: bool) -> Setup {
     fake.reserve(limits.blocks(), 0).expect("memory");
     let (commands, _) =
         scheduler::start(Box::new(fake), vocabulary(), limits).expect("a thread starts");
-    Setup { commands, rows, batches }
+    Setup {
+        commands,
+        rows,
+        batches,
+    }
 }
 
 fn request(prompt: &str, predict: i64) -> Generation {
     Generation {
         prompt: prompt.bytes().map(u32::from).collect(),
-        sampling: Sampling { temperature: 0.0, ..Sampling::default() },
+        sampling: Sampling {
+            temperature: 0.0,
+            ..Sampling::default()
+        },
         predict,
         keep: 4,
         shift: true,
@@ -203,7 +224,11 @@ impl Setup {
         let (events, receiver) = mpsc::channel(64);
         let masks = (0..request.candidates).map(|_| None).collect();
         let command = Command::Generate(request, masks, events);
-        self.commands.send(command).await.ok().expect("the thread lives");
+        self.commands
+            .send(command)
+            .await
+            .ok()
+            .expect("the thread lives");
         receiver
     }
 
@@ -231,13 +256,18 @@ async fn a_long_prompt_is_read_in_chunks_and_answered_rightly() {
     assert_eq!(text, expected(&prompt, 20));
     assert_eq!((reason, usage.prompt_tokens), (StopReason::Length, 333));
     assert_eq!((usage.completion_tokens, usage.cached_tokens), (20, 0));
-    assert_eq!(setup.batches.lock().unwrap()[..4], [[100], [100], [100], [33]]);
+    assert_eq!(
+        setup.batches.lock().unwrap()[..4],
+        [[100], [100], [100], [33]]
+    );
 }
 
 #[tokio::test]
 async fn answers_in_one_batch_do_not_mix() {
     let setup = setup(512, 4, false);
-    let prompts: Vec<String> = (0..9).map(|i| format!("prompt number {i} {}", "y".repeat(i * 20))).collect();
+    let prompts: Vec<String> = (0..9)
+        .map(|i| format!("prompt number {i} {}", "y".repeat(i * 20)))
+        .collect();
     let mut receivers = Vec::new();
     for prompt in &prompts {
         receivers.push(setup.send(request(prompt, 50)).await);
@@ -245,7 +275,10 @@ async fn answers_in_one_batch_do_not_mix() {
     for (prompt, receiver) in prompts.iter().zip(receivers) {
         assert_eq!(collect(receiver).await.0, expected(prompt, 50));
     }
-    assert!(setup.batches.lock().unwrap().iter().any(|b| b.len() == 4), "four at a time");
+    assert!(
+        setup.batches.lock().unwrap().iter().any(|b| b.len() == 4),
+        "four at a time"
+    );
 }
 
 #[tokio::test]
@@ -259,7 +292,10 @@ async fn a_follow_up_reuses_what_is_cached() {
     assert_eq!(text, expected(&follow_up, 10));
     // The last drawn token was never evaluated; all before it was.
     assert_eq!(usage.cached_tokens, first.len() + 29);
-    assert_eq!(setup.rows.load(Ordering::Relaxed) - before, " and more".len() + 1 + 9);
+    assert_eq!(
+        setup.rows.load(Ordering::Relaxed) - before,
+        " and more".len() + 1 + 9
+    );
 }
 
 #[tokio::test]
@@ -267,7 +303,10 @@ async fn another_tenant_finds_nothing_cached() {
     let setup = setup(512, 2, false);
     let prompt = "p".repeat(100);
     setup.answer(request(&prompt, 5)).await;
-    let other = Generation { tenant: "other".into(), ..request(&prompt, 5) };
+    let other = Generation {
+        tenant: "other".into(),
+        ..request(&prompt, 5)
+    };
     assert_eq!(setup.answer(other).await.2.cached_tokens, 0);
     assert_eq!(setup.answer(request(&prompt, 5)).await.2.cached_tokens, 99);
 }
@@ -276,13 +315,18 @@ async fn another_tenant_finds_nothing_cached() {
 async fn candidates_share_the_prompt() {
     let setup = setup(512, 4, false);
     let prompt = "q".repeat(128);
-    let asked = Generation { candidates: 3, ..request(&prompt, 8) };
+    let asked = Generation {
+        candidates: 3,
+        ..request(&prompt, 8)
+    };
     let mut events = setup.send(asked).await;
     let mut texts = vec![String::new(); 3];
     let mut cached = vec![];
     while cached.len() < 3 {
         match events.recv().await.expect("three answers") {
-            Event::Text { candidate, text, .. } => texts[candidate].push_str(&text),
+            Event::Text {
+                candidate, text, ..
+            } => texts[candidate].push_str(&text),
             Event::Done { usage, .. } => cached.push(usage.cached_tokens),
             Event::Failed(reason) => panic!("{reason}"),
         }
@@ -301,7 +345,10 @@ async fn a_full_context_moves_on_or_ends() {
     // Up to the full context the text is as ever; the last token drawn there may stand outside.
     assert_eq!(text[..25], expected(&prompt, 25));
 
-    let still = Generation { shift: false, ..request(&prompt, 200) };
+    let still = Generation {
+        shift: false,
+        ..request(&prompt, 200)
+    };
     let (text, reason, _) = setup.answer(still).await;
     assert_eq!((text, reason), (expected(&prompt, 25), StopReason::Length));
 }
@@ -330,7 +377,10 @@ async fn a_stop_text_ends_the_answer_and_stays_hidden() {
     let whole = expected("hello", 40);
     let stop = whole[10..13].to_owned();
     let at = whole.find(&stop).expect("it is a part");
-    let asked = Generation { stop: vec![stop], ..request("hello", 40) };
+    let asked = Generation {
+        stop: vec![stop],
+        ..request("hello", 40)
+    };
     let (text, reason, _) = setup.answer(asked).await;
     assert_eq!((text.as_str(), reason), (&whole[..at], StopReason::Stop));
 }
@@ -338,8 +388,12 @@ async fn a_stop_text_ends_the_answer_and_stays_hidden() {
 #[tokio::test]
 async fn log_probabilities_come_one_per_token() {
     let setup = setup(512, 1, false);
-    let mut events =
-        setup.send(Generation { logprobs: Some(3), ..request("hello", 10) }).await;
+    let mut events = setup
+        .send(Generation {
+            logprobs: Some(3),
+            ..request("hello", 10)
+        })
+        .await;
     let mut all = Vec::new();
     while let Some(Event::Text { logprobs, .. }) = events.recv().await {
         all.extend(logprobs);
@@ -358,7 +412,10 @@ async fn a_dropped_reader_frees_its_place() {
     let endless = setup.send(request("forever", -1)).await;
     drop(endless);
     let waited = tokio::time::timeout(Duration::from_secs(5), setup.answer(request("next", 5)));
-    assert_eq!(waited.await.expect("the place is free").0, expected("next", 5));
+    assert_eq!(
+        waited.await.expect("the place is free").0,
+        expected("next", 5)
+    );
 }
 
 #[tokio::test]
@@ -366,7 +423,10 @@ async fn a_slow_reader_holds_up_nobody() {
     let setup = setup(4096, 2, false);
     let mut slow = setup.send(request("slow", 500)).await;
     let waited = tokio::time::timeout(Duration::from_secs(5), setup.answer(request("quick", 300)));
-    assert_eq!(waited.await.expect("it does not wait").0, expected("quick", 300));
+    assert_eq!(
+        waited.await.expect("it does not wait").0,
+        expected("quick", 300)
+    );
     let mut text = String::new();
     while let Some(Event::Text { text: more, .. }) = slow.recv().await {
         text.push_str(&more);
@@ -379,7 +439,9 @@ async fn a_failed_step_is_told_and_the_thread_goes_on() {
     let setup = setup(512, 1, true);
     for _ in 0..2 {
         let mut events = setup.send(request("x", 5)).await;
-        let Some(Event::Failed(reason)) = events.recv().await else { panic!("no failure") };
+        let Some(Event::Failed(reason)) = events.recv().await else {
+            panic!("no failure")
+        };
         assert!(reason.contains("on purpose"), "{reason}");
     }
 }
