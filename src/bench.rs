@@ -92,7 +92,7 @@ pub fn run(plan: &Plan) -> Result<Report, Error> {
     own.once(plan)?;
     let resident_bytes = resident_bytes();
     let mut peer = match plan.candle {
-        true => Some(Subject::new(load_candle(&gguf, &options)?, plan, 1)?),
+        true => Some(Subject::new(load_candle(&gguf)?, plan, 1)?),
         false => None,
     };
     if let Some(peer) = &mut peer {

@@ -8,9 +8,12 @@
 mod activations;
 mod attention;
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 mod block;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(target_arch = "x86_64")]
 mod kind;
 mod layout;
 #[cfg(target_arch = "aarch64")]
@@ -20,6 +23,13 @@ mod project;
 mod quant;
 mod scalar;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg_attr(
+    target_arch = "aarch64",
+    expect(
+        dead_code,
+        reason = "quantising and attention are written apart for NEON"
+    )
+)]
 mod simd;
 mod split;
 mod weight;
@@ -126,14 +136,13 @@ impl Kernels {
         let tables = [
             #[cfg(target_arch = "x86_64")]
             avx512::kernels(),
+            #[cfg(target_arch = "aarch64")]
+            neon::kernels(),
+            #[cfg(target_arch = "x86_64")]
+            avx2::kernels(),
             Some(&scalar::KERNELS),
         ];
         tables.into_iter().flatten().collect()
-        #[cfg(target_arch = "aarch64")]
-        if let Some(neon) = neon::kernels() {
-            return vec![neon, &scalar::KERNELS];
-        }
-        vec![&scalar::KERNELS]
     }
 
     /// The fastest of [`available`](Self::available).

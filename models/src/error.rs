@@ -91,6 +91,24 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// A step over a batch was asked for what the model or its cache does not have.
+    #[error("segment {segment} of the step: {problem}")]
+    Batch {
+        /// Index of the segment or text.
+        segment: usize,
+        /// What is wrong, with the numbers.
+        problem: String,
+    },
+    /// Cache and buffers of the asked size cannot be had.
+    #[error("cannot reserve {blocks} cache blocks and steps of {batch_tokens} tokens: {problem}")]
+    Reserve {
+        /// Blocks asked for.
+        blocks: usize,
+        /// Tokens of the widest step asked for.
+        batch_tokens: usize,
+        /// What is wrong.
+        problem: &'static str,
+    },
     /// A computation inside a library failed.
     #[error("{path}: {step} failed")]
     Compute {

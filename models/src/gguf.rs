@@ -1,10 +1,11 @@
 //! GGUF files: metadata, and tensors as slices of the mapped file.
 
-mod ggml_type;
+pub(crate) mod ggml_type;
 mod header;
-mod map;
+pub(crate) mod map;
 #[cfg(test)]
 mod tests;
+pub(crate) mod write;
 
 use std::fs::File;
 use std::io::BufReader;
@@ -417,7 +418,7 @@ impl Gguf {
 }
 
 /// Any whole number that is not negative; converters do not agree on widths and signs.
-fn unsigned(value: &Value) -> Option<u64> {
+pub(crate) fn unsigned(value: &Value) -> Option<u64> {
     match *value {
         Value::U8(number) => Some(number.into()),
         Value::U16(number) => Some(number.into()),

@@ -241,7 +241,7 @@ impl Sequence {
 
     /// Shows what was held back, then ends.
     fn end(&mut self, reason: StopReason) {
-        let rest = self.decode.finish();
+        let rest = self.decode.finish().unwrap_or_default();
         let shown = self.stop.push(&rest);
         self.say(shown.text + &self.stop.rest());
         self.done(reason);

@@ -118,7 +118,10 @@ impl Decoder for Fake {
 
     fn forward(&mut self, segments: &[Segment<'_>]) -> Result<&[f32], Error> {
         if self.fails {
-            return Err(Error::Unsupported("on purpose".into()));
+            return Err(Error::Batch {
+                segment: 0,
+                problem: "failed on purpose".into(),
+            });
         }
         self.logits.clear();
         self.batches
@@ -149,7 +152,10 @@ impl Decoder for Fake {
     }
 
     fn hidden(&mut self, _: &[Segment<'_>]) -> Result<&[f32], Error> {
-        Err(Error::Unsupported("hidden states".into()))
+        Err(Error::Batch {
+            segment: 0,
+            problem: "no hidden states".into(),
+        })
     }
 
     fn copy_block(&mut self, from: u32, to: u32) {
@@ -180,10 +186,16 @@ fn setup(context_tokens: usize, parallel: usize, fails: bool) -> Setup {
     let (rows, batches) = (Arc::default(), Arc::default());
     let mut fake = Fake {
         info: DecoderInfo {
-            vocab_size: VOCABULARY,
+            architecture: "fake".into(),
             context_tokens,
+            vocab_size: VOCABULARY,
+            embedding_length: 1,
+            layers: 1,
+            heads: 1,
+            kv_heads: 1,
+            head_dim: 1,
+            kv_bytes_per_token: 4,
             paged: true,
-            ..DecoderInfo::default()
         },
         cache: Vec::new(),
         logits: Vec::new(),

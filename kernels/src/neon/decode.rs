@@ -10,6 +10,7 @@
 
 use super::dot::load;
 use std::arch::aarch64::*;
+use std::ops::IndexMut;
 
 /// Bytes of a vector of the layout: eight rows of four columns.
 pub(super) const VECTOR: usize = 32;
@@ -35,6 +36,8 @@ pub(super) trait Narrow {
 
 /// A type with blocks of 256.
 pub(super) trait Wide {
+    /// One entry per run.
+    type Scales: IndexMut<usize, Output = [int32x4_t; 2]>;
     /// Subtracted from every weight: by means of the sums or after decoding.
     const OFFSET: i32;
     /// Columns that share a scale: 16 or 32.
@@ -52,11 +55,11 @@ pub(super) trait Wide {
     /// `planes` points to a block's body behind its scales; `pair < 4`, `half < 2`; the CPU has dotprod.
     unsafe fn weights<const ODD: bool>(planes: *const u8, pair: usize, half: usize) -> Weights;
 
-    /// The scales of all runs, eight rows each, in the first `256 / RUN` entries.
+    /// The scales of all runs, eight rows each.
     ///
     /// # Safety
     /// `body` points to `HEAD` bytes; the CPU has dotprod.
-    unsafe fn scales(body: *const u8) -> [[int32x4_t; 2]; 16];
+    unsafe fn scales(body: *const u8) -> Self::Scales;
 
     /// Minimums of eight rows of runs of 32, as bytes `[row][run % 4]`, one entry per four runs.
     ///
@@ -67,12 +70,22 @@ pub(super) trait Wide {
     unsafe fn mins(_body: *const u8) -> [[int8x16_t; 2]; 2] {
         [[vdupq_n_s8(0); 2]; 2]
     }
+
+    /// Minimums of eight rows of the 16 columns of run `run`.
+    ///
+    /// # Safety
+    /// As for `scales`.
+    #[inline]
+    #[target_feature(enable = "neon,dotprod")]
+    unsafe fn narrow_mins(_body: *const u8, _run: usize) -> [int32x4_t; 2] {
+        [vdupq_n_s32(0); 2]
+    }
 }
 
 /// Weights that are int8 already, `[group][row][4]`.
-pub(super) struct Plain<const RUN: usize, const MINS: bool>;
+pub(super) struct Plain<const MINS: bool>;
 
-impl<const RUN: usize, const MINS: bool> Narrow for Plain<RUN, MINS> {
+impl<const MINS: bool> Narrow for Plain<MINS> {
     const OFFSET: i32 = 0;
     const MINS: bool = MINS;
     const BODY: usize = 256;
@@ -85,31 +98,13 @@ impl<const RUN: usize, const MINS: bool> Narrow for Plain<RUN, MINS> {
     }
 }
 
-impl<const RUN: usize, const MINS: bool> Wide for Plain<RUN, MINS> {
-    const OFFSET: i32 = 0;
-    const RUN: usize = RUN;
-    const MINS: bool = MINS;
-    const HEAD: usize = 0;
-    const PAIRED: bool = false;
-
-    #[inline]
-    #[target_feature(enable = "neon,dotprod")]
-    unsafe fn weights<const ODD: bool>(planes: *const u8, pair: usize, half: usize) -> Weights {
-        let chunk = 2 * pair + usize::from(ODD);
-        // SAFETY: a chunk takes 256 bytes of 2048.
-        unsafe { plain(planes.add(chunk * 256 + half * 128)) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "neon,dotprod")]
-    unsafe fn scales(_body: *const u8) -> [[int32x4_t; 2]; 16] {
-        unreachable!("decoded blocks keep their scales apart")
-    }
-}
-
+/// Eight vectors as they are.
+///
+/// # Safety
+/// 128 bytes can be read.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn plain(at: *const u8) -> Weights {
+pub(super) unsafe fn plain(at: *const u8) -> Weights {
     let mut weights = [[vdupq_n_s8(0); 2]; 4];
     for (g, pair) in weights.iter_mut().enumerate() {
         for (h, vector) in pair.iter_mut().enumerate() {
@@ -242,6 +237,7 @@ impl Narrow for Q8_0 {
 pub(super) struct Q4K;
 
 impl Wide for Q4K {
+    type Scales = [[int32x4_t; 2]; 8];
     const OFFSET: i32 = 0;
     const RUN: usize = 32;
     const MINS: bool = true;
@@ -258,7 +254,7 @@ impl Wide for Q4K {
 
     #[inline]
     #[target_feature(enable = "neon,dotprod")]
-    unsafe fn scales(body: *const u8) -> [[int32x4_t; 2]; 16] {
+    unsafe fn scales(body: *const u8) -> Self::Scales {
         // SAFETY: promised by the caller.
         unsafe { six_bit_scales(body) }
     }
@@ -274,6 +270,7 @@ impl Wide for Q4K {
 pub(super) struct Q5K;
 
 impl Wide for Q5K {
+    type Scales = [[int32x4_t; 2]; 8];
     const OFFSET: i32 = 0;
     const RUN: usize = 32;
     const MINS: bool = true;
@@ -298,7 +295,7 @@ impl Wide for Q5K {
 
     #[inline]
     #[target_feature(enable = "neon,dotprod")]
-    unsafe fn scales(body: *const u8) -> [[int32x4_t; 2]; 16] {
+    unsafe fn scales(body: *const u8) -> Self::Scales {
         // SAFETY: promised by the caller.
         unsafe { six_bit_scales(body) }
     }
@@ -314,6 +311,7 @@ impl Wide for Q5K {
 pub(super) struct Q6K;
 
 impl Wide for Q6K {
+    type Scales = [[int32x4_t; 2]; 16];
     const OFFSET: i32 = 32;
     const RUN: usize = 16;
     const MINS: bool = false;
@@ -339,7 +337,7 @@ impl Wide for Q6K {
 
     #[inline]
     #[target_feature(enable = "neon,dotprod")]
-    unsafe fn scales(body: *const u8) -> [[int32x4_t; 2]; 16] {
+    unsafe fn scales(body: *const u8) -> Self::Scales {
         // SAFETY: promised by the caller.
         unsafe { byte_scales(body) }
     }
@@ -348,6 +346,7 @@ impl Wide for Q6K {
 pub(super) struct Q3K;
 
 impl Wide for Q3K {
+    type Scales = [[int32x4_t; 2]; 16];
     const OFFSET: i32 = 4;
     const RUN: usize = 16;
     const MINS: bool = false;
@@ -373,7 +372,7 @@ impl Wide for Q3K {
 
     #[inline]
     #[target_feature(enable = "neon,dotprod")]
-    unsafe fn scales(body: *const u8) -> [[int32x4_t; 2]; 16] {
+    unsafe fn scales(body: *const u8) -> Self::Scales {
         // SAFETY: promised by the caller.
         unsafe { byte_scales(body) }
     }
@@ -382,6 +381,7 @@ impl Wide for Q3K {
 pub(super) struct Q2K;
 
 impl Wide for Q2K {
+    type Scales = [[int32x4_t; 2]; 16];
     const OFFSET: i32 = 0;
     const RUN: usize = 16;
     const MINS: bool = true;
@@ -403,7 +403,7 @@ impl Wide for Q2K {
 
     #[inline]
     #[target_feature(enable = "neon,dotprod")]
-    unsafe fn scales(body: *const u8) -> [[int32x4_t; 2]; 16] {
+    unsafe fn scales(body: *const u8) -> Self::Scales {
         let mut scales = [[vdupq_n_s32(0); 2]; 16];
         for (j, scale) in scales.iter_mut().enumerate() {
             // SAFETY: 16 runs of eight bytes.
@@ -415,23 +415,13 @@ impl Wide for Q2K {
         }
         scales
     }
-}
 
-impl Q2K {
-    /// Minimums of 16 runs, eight rows each.
-    ///
-    /// # Safety
-    /// `body` points to the block's 128 bytes of scales and minimums.
     #[inline]
     #[target_feature(enable = "neon,dotprod")]
-    pub(super) unsafe fn wide_mins(body: *const u8) -> [[int32x4_t; 2]; 16] {
-        let mut mins = [[vdupq_n_s32(0); 2]; 16];
-        for (j, min) in mins.iter_mut().enumerate() {
-            // SAFETY: 16 runs of eight bytes.
-            let bytes = unsafe { vld1_u8(body.add(j * 8)) };
-            *min = widen(vreinterpretq_s16_u16(vmovl_u8(vshr_n_u8::<4>(bytes))));
-        }
-        mins
+    unsafe fn narrow_mins(body: *const u8, run: usize) -> [int32x4_t; 2] {
+        // SAFETY: 16 runs of eight bytes.
+        let bytes = unsafe { vld1_u8(body.add(run * 8)) };
+        widen(vreinterpretq_s16_u16(vmovl_u8(vshr_n_u8::<4>(bytes))))
     }
 }
 
@@ -456,8 +446,8 @@ unsafe fn byte_scales(body: *const u8) -> [[int32x4_t; 2]; 16] {
 /// bits of scales 4..8 above; bytes 8..12 the lower bits of these.
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn six_bit_scales(body: *const u8) -> [[int32x4_t; 2]; 16] {
-    let mut scales = [[vdupq_n_s32(0); 2]; 16];
+unsafe fn six_bit_scales(body: *const u8) -> [[int32x4_t; 2]; 8] {
+    let mut scales = [[vdupq_n_s32(0); 2]; 8];
     for half in 0..2 {
         // SAFETY: the caller has three vectors of 32 bytes. The same below.
         let first = unsafe { load(body.add(16 * half)) };

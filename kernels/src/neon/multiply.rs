@@ -14,9 +14,9 @@
     reason = "vector loads and stores through pointers into tiles and activations"
 )]
 
-use super::decode::{Narrow, Plain, Q2K, Wide};
-use super::dot::{Halves, Source, dot_groups, load_f16};
-use crate::activations::{Rows, SUMS_256};
+use super::decode::{Narrow, Plain, Weights, Wide, plain};
+use super::dot::{Halves, Source, dot_groups, dot_lanes, load_f16};
+use crate::activations::{Rows, SUM_FACTOR_16, SUM_FACTOR_32, SUMS_256};
 use crate::project::TileJob;
 use std::arch::aarch64::*;
 
@@ -203,11 +203,11 @@ pub(super) unsafe fn multiply_narrow<T: Narrow>(job: TileJob<'_>, out: &mut [f32
                 // SAFETY: as above; rows `row .. row + m` are among the `n`, and `n` is more than 4.
                 unsafe {
                     if T::MINS {
-                        some_rows!(m, |M| narrow_rows::<Plain<32, true>, M, false>(
+                        some_rows!(m, |M| narrow_rows::<Plain<true>, M, false>(
                             &blocks, row, out
                         ));
                     } else {
-                        some_rows!(m, |M| narrow_rows::<Plain<32, false>, M, false>(
+                        some_rows!(m, |M| narrow_rows::<Plain<false>, M, false>(
                             &blocks, row, out
                         ));
                     }
@@ -248,7 +248,7 @@ unsafe fn narrow_rows<T: Narrow, const M: usize, const FLAT: bool>(
                 // SAFETY: as above.
                 sums[r] = unsafe { *blocks.sums.add(b * n + row + r) };
                 if T::OFFSET != 0 {
-                    acc[r] = [vdupq_n_s32(-T::OFFSET * sums[r]); 2];
+                    acc[r] = [vdupq_n_s32(T::OFFSET / -SUM_FACTOR_32 * sums[r]); 2];
                 }
             }
         }
@@ -277,7 +277,7 @@ unsafe fn narrow_rows<T: Narrow, const M: usize, const FLAT: bool>(
             for h in 0..2 {
                 let mut value = vmulq_f32(vcvtq_f32_s32(acc[r][h]), d[h]);
                 if T::MINS {
-                    value = vfmaq_n_f32(value, dmin[h], sums[r] as f32);
+                    value = vfmaq_n_f32(value, dmin[h], sums[r] as f32 / SUM_FACTOR_32 as f32);
                 }
                 total[r][h] = vfmaq_n_f32(total[r][h], value, scales[r]);
             }
@@ -321,14 +321,14 @@ struct SplitSums {
 }
 
 /// What multiplies a block's sums of one tile.
-struct Scales {
+struct Scales<T: Wide> {
     /// Each scale less the next one in the order of summing.
-    steps: [[int32x4_t; 2]; 16],
+    steps: T::Scales,
     d: [float32x4_t; 2],
     dmin: [float32x4_t; 2],
     mins: [[int8x16_t; 2]; 2],
-    /// `Q2_K` only.
-    wide_mins: [[int32x4_t; 2]; 16],
+    /// The packed block, for minimums of runs of 16.
+    body: *const u8,
 }
 
 /// Block `b` of a tile: its scales of f16 from `tile` and `mins` on, its other bytes at `body`.
@@ -371,7 +371,7 @@ pub(super) unsafe fn multiply_wide<T: Wide>(job: TileJob<'_>, out: &mut [f32]) {
     let (layout, n) = (job.layout, x.n);
     assert!(layout.body_bytes >= T::HEAD && out.len() >= job.count * n * LANES);
     out[..job.count * n * LANES].fill(0.0);
-    if n <= 4 {
+    if n < 4 {
         for (tile, out) in out.chunks_exact_mut(n * LANES).take(job.count).enumerate() {
             let tile = &job.tiles[tile * layout.tile_bytes..];
             for b in 0..layout.blocks {
@@ -385,9 +385,13 @@ pub(super) unsafe fn multiply_wide<T: Wide>(job: TileJob<'_>, out: &mut [f32]) {
                     body,
                 };
                 // SAFETY: the tile holds block `b` and the activations do, for `n` rows; so does `out`.
-                all_rows!(n, |M, FLAT| unsafe {
-                    packed_rows::<T, M, FLAT>(&head, &block, out)
-                });
+                unsafe {
+                    match n {
+                        1 => packed_rows::<T, 1>(&head, &block, out),
+                        2 => packed_rows::<T, 2>(&head, &block, out),
+                        _ => packed_rows::<T, 3>(&head, &block, out),
+                    }
+                }
             }
         }
         return;
@@ -421,25 +425,15 @@ pub(super) unsafe fn multiply_wide<T: Wide>(job: TileJob<'_>, out: &mut [f32]) {
             for (row, sums) in (0..n).step_by(4).zip(&sums) {
                 let out = out[row * LANES..].as_mut_ptr();
                 let m = (n - row).min(4);
-                let decoded = DecodedBlock {
+                let job = DecodedBlock {
                     weights: &decoded,
                     scales: &scales,
                     sums,
                     block: &block,
                     row,
                 };
-                // SAFETY: rows `row .. row + m` are among the `n`, and `n` is more than 4.
-                unsafe {
-                    match (T::RUN, T::MINS) {
-                        (32, _) => {
-                            some_rows!(m, |M| decoded_rows::<Plain<32, true>, M>(decoded, out))
-                        }
-                        (_, true) => {
-                            some_rows!(m, |M| decoded_rows::<Plain<16, true>, M>(decoded, out))
-                        }
-                        _ => some_rows!(m, |M| decoded_rows::<Plain<16, false>, M>(decoded, out)),
-                    }
-                }
+                // SAFETY: rows `row .. row + m` are among the `n`, and `n` is at least 4.
+                some_rows!(m, |M| unsafe { decoded_rows::<T, M>(&job, out) });
             }
         }
     }
@@ -451,32 +445,27 @@ pub(super) unsafe fn multiply_wide<T: Wide>(job: TileJob<'_>, out: &mut [f32]) {
 /// `head` is a block of type `T`, `block` holds `M` rows, `out` too.
 #[inline(never)]
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn packed_rows<T: Wide, const M: usize, const FLAT: bool>(
-    head: &WideHead,
-    block: &WideBlock,
-    out: *mut f32,
-) {
+unsafe fn packed_rows<T: Wide, const M: usize>(head: &WideHead, block: &WideBlock, out: *mut f32) {
     // SAFETY: promised by the caller.
     unsafe {
         let planes = head.body.add(T::HEAD);
         let sums = split_sums::<T>(block, 0);
-        if T::PAIRED && FLAT {
+        if T::PAIRED && M <= 2 {
             let scales = scales::<T, true>(head);
             let total = paired_sums::<T, M>(planes, &scales, block);
             add_block::<T, M>(&total, &scales, &sums, block, 0, out);
         } else {
             let scales = scales::<T, false>(head);
-            let total = sums_in_order::<T, M, FLAT>(planes, &scales, block, 0);
+            let total = sums_in_order::<T, M>(planes, &scales, block);
             add_block::<T, M>(&total, &scales, &sums, block, 0, out);
         }
     }
 }
 
 /// A block decoded to int8, and the activations from `row` on that it meets.
-#[derive(Clone, Copy)]
-struct DecodedBlock<'a> {
+struct DecodedBlock<'a, T: Wide> {
     weights: &'a Decoded,
-    scales: &'a Scales,
+    scales: &'a Scales<T>,
     sums: &'a SplitSums,
     block: &'a WideBlock,
     row: usize,
@@ -488,17 +477,17 @@ struct DecodedBlock<'a> {
 /// The block holds rows `row .. row + M`, `out` has `M` rows.
 #[inline(never)]
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn decoded_rows<T: Wide, const M: usize>(job: DecodedBlock<'_>, out: *mut f32) {
+unsafe fn decoded_rows<T: Wide, const M: usize>(job: &DecodedBlock<'_, T>, out: *mut f32) {
     let DecodedBlock {
         weights,
         scales,
         sums,
         block,
         row,
-    } = job;
+    } = *job;
     // SAFETY: promised by the caller.
     unsafe {
-        let total = sums_in_order::<T, M, false>(weights.0.as_ptr().cast(), scales, block, row);
+        let total = decoded_sums::<T, M>(weights.0.as_ptr().cast(), scales, block, row);
         add_block::<T, M>(&total, scales, sums, block, row, out);
     }
 }
@@ -509,22 +498,23 @@ unsafe fn decoded_rows<T: Wide, const M: usize>(job: DecodedBlock<'_>, out: *mut
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn decode_wide<T: Wide>(planes: *const u8, decoded: &mut Decoded) {
     let offset = vdupq_n_s8(T::OFFSET as i8);
-    let mut put = |at: usize, weights: super::decode::Weights| {
-        for (to, from) in decoded.0[at * 8..].iter_mut().zip(weights.as_flattened()) {
-            *to = vsubq_s8(*from, offset);
+    for (pair, to) in decoded.0.chunks_exact_mut(32).enumerate() {
+        let (even, odd) = to.split_at_mut(16);
+        // SAFETY: promised by the caller.
+        unsafe {
+            put(&mut even[..8], T::weights::<false>(planes, pair, 0), offset);
+            put(&mut even[8..], T::weights::<false>(planes, pair, 1), offset);
+            put(&mut odd[..8], T::weights::<true>(planes, pair, 0), offset);
+            put(&mut odd[8..], T::weights::<true>(planes, pair, 1), offset);
         }
-    };
-    for pair in 0..4 {
-        for half in 0..2 {
-            // SAFETY: promised by the caller.
-            put(4 * pair + half, unsafe {
-                T::weights::<false>(planes, pair, half)
-            });
-            // SAFETY: promised by the caller.
-            put(4 * pair + 2 + half, unsafe {
-                T::weights::<true>(planes, pair, half)
-            });
-        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn put(to: &mut [int8x16_t], weights: Weights, offset: int8x16_t) {
+    for (to, from) in to.iter_mut().zip(weights.as_flattened()) {
+        *to = vsubq_s8(*from, offset);
     }
 }
 
@@ -535,7 +525,7 @@ unsafe fn decode_wide<T: Wide>(planes: *const u8, decoded: &mut Decoded) {
 /// `head` is a block of type `T`.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn scales<T: Wide, const PAIRED: bool>(head: &WideHead) -> Scales {
+unsafe fn scales<T: Wide, const PAIRED: bool>(head: &WideHead) -> Scales<T> {
     let WideHead {
         tile,
         mins,
@@ -566,17 +556,13 @@ unsafe fn scales<T: Wide, const PAIRED: bool>(head: &WideHead) -> Scales {
         d,
         dmin: d,
         mins: [[vdupq_n_s8(0); 2]; 2],
-        wide_mins: [[vdupq_n_s32(0); 2]; 16],
+        body,
     };
     if T::MINS {
         // SAFETY: as above.
         unsafe {
             scales.dmin = load_f16(tile.add(mins + b * LANES * 2));
-            if T::RUN == 32 {
-                scales.mins = T::mins(body);
-            } else {
-                scales.wide_mins = Q2K::wide_mins(body);
-            }
+            scales.mins = T::mins(body);
         }
     }
     scales
@@ -616,68 +602,103 @@ unsafe fn split_sums<T: Wide>(block: &WideBlock, row: usize) -> SplitSums {
     split
 }
 
-/// Sums of one block, scaled, of `M` rows: run after run.
+/// Sums of one decoded block, scaled, of `M` rows of more.
 ///
 /// # Safety
-/// `planes` holds the block's weights, `block` rows `row .. row + M`.
+/// `weights` holds a block, `block` rows `row .. row + M` and 4 rows up to there.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn sums_in_order<T: Wide, const M: usize, const FLAT: bool>(
-    planes: *const u8,
-    scales: &Scales,
+unsafe fn decoded_sums<T: Wide, const M: usize>(
+    weights: *const u8,
+    scales: &Scales<T>,
     block: &WideBlock,
     row: usize,
 ) -> [Halves; M] {
     let mut acc: [Halves; M] = [[vdupq_n_s32(0); 2]; M];
     let mut total = acc;
+    let step = 16 * block.n;
+    let mut x = Source {
+        start: block.values,
+        n: block.n,
+        row,
+    };
+    for chunk in 0..8 {
+        // SAFETY: promised by the caller: eight chunks of 32 columns, 256 bytes each.
+        let (low, high) = unsafe { (plain(weights.add(chunk * 256)), x.load::<M, false>(0)) };
+        dot_groups::<M, false>(&mut acc, &low, &high);
+        if T::RUN == 16 {
+            add_scaled(&mut total, &acc, &scales.steps[2 * chunk]);
+        }
+        x.start = x.start.wrapping_add(step);
+        // SAFETY: as above.
+        let (low, high) = unsafe { (plain(weights.add(chunk * 256 + 128)), x.load::<M, false>(0)) };
+        dot_groups::<M, false>(&mut acc, &low, &high);
+        let run = if T::RUN == 16 { 2 * chunk + 1 } else { chunk };
+        add_scaled(&mut total, &acc, &scales.steps[run]);
+        x.start = x.start.wrapping_add(step);
+    }
+    total
+}
+
+/// Sums of one packed block, scaled, of all `M` rows: run after run.
+///
+/// # Safety
+/// `planes` holds the block's weights, `block` exactly `M` rows.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn sums_in_order<T: Wide, const M: usize>(
+    planes: *const u8,
+    scales: &Scales<T>,
+    block: &WideBlock,
+) -> [Halves; M] {
+    let x = Source {
+        start: block.values,
+        n: block.n,
+        row: 0,
+    };
+    let mut acc: [Halves; M] = [[vdupq_n_s32(0); 2]; M];
+    let mut total = acc;
     for pair in 0..4 {
-        // SAFETY: promised by the caller.
-        unsafe {
-            chunk::<T, M, FLAT, false>(planes, pair, scales, block, row, &mut acc, &mut total);
-            chunk::<T, M, FLAT, true>(planes, pair, scales, block, row, &mut acc, &mut total);
+        for half in 0..2 {
+            // SAFETY: promised by the caller. The same below.
+            let weights = unsafe { T::weights::<false>(planes, pair, half) };
+            // SAFETY: as above.
+            let groups = unsafe { x.load::<M, true>(pair * 16 + half * 4) };
+            dot_groups::<M, true>(&mut acc, &signed::<T>(weights), &groups);
+            if T::RUN == 16 {
+                add_scaled(&mut total, &acc, &scales.steps[4 * pair + half]);
+            }
+        }
+        if T::RUN == 32 {
+            add_scaled(&mut total, &acc, &scales.steps[2 * pair]);
+        }
+        for half in 0..2 {
+            // SAFETY: as above.
+            let weights = unsafe { T::weights::<true>(planes, pair, half) };
+            // SAFETY: as above.
+            let groups = unsafe { x.load::<M, true>(pair * 16 + 8 + half * 4) };
+            dot_groups::<M, true>(&mut acc, &signed::<T>(weights), &groups);
+            if T::RUN == 16 {
+                add_scaled(&mut total, &acc, &scales.steps[4 * pair + 2 + half]);
+            }
+        }
+        if T::RUN == 32 {
+            add_scaled(&mut total, &acc, &scales.steps[2 * pair + 1]);
         }
     }
     total
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one loop body, written once for both parities"
-)]
+/// Weights less the type's offset.
 #[inline]
-#[target_feature(enable = "neon,dotprod")]
-unsafe fn chunk<T: Wide, const M: usize, const FLAT: bool, const ODD: bool>(
-    planes: *const u8,
-    pair: usize,
-    scales: &Scales,
-    block: &WideBlock,
-    row: usize,
-    acc: &mut [Halves; M],
-    total: &mut [Halves; M],
-) {
-    let x = Source {
-        start: block.values,
-        n: block.n,
-        row,
-    };
-    let chunk = 2 * pair + usize::from(ODD);
-    for half in 0..2 {
-        // SAFETY: `sums_in_order` hands its caller's promises down.
-        let mut weights = unsafe { T::weights::<ODD>(planes, pair, half) };
-        if T::OFFSET != 0 {
-            for weight in weights.as_flattened_mut() {
-                *weight = vsubq_s8(*weight, vdupq_n_s8(T::OFFSET as i8));
-            }
-        }
-        // SAFETY: as above.
-        let groups = unsafe { x.load::<M, FLAT>(chunk * 8 + half * 4) };
-        dot_groups::<M, FLAT>(acc, &weights, &groups);
-        if T::RUN == 16 {
-            add_scaled(total, acc, &scales.steps[2 * chunk + half]);
-        } else if half == 1 {
-            add_scaled(total, acc, &scales.steps[chunk]);
+#[target_feature(enable = "neon")]
+fn signed<T: Wide>(mut weights: Weights) -> Weights {
+    if T::OFFSET != 0 {
+        for weight in weights.as_flattened_mut() {
+            *weight = vsubq_s8(*weight, vdupq_n_s8(T::OFFSET as i8));
         }
     }
+    weights
 }
 
 #[inline]
@@ -698,7 +719,7 @@ fn add_scaled<const M: usize>(total: &mut [Halves; M], acc: &[Halves; M], steps:
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn paired_sums<T: Wide, const M: usize>(
     planes: *const u8,
-    scales: &Scales,
+    scales: &Scales<T>,
     block: &WideBlock,
 ) -> [Halves; M] {
     let x = Source {
@@ -728,8 +749,8 @@ unsafe fn paired_sums<T: Wide, const M: usize>(
                     for (r, acc) in acc.iter_mut().enumerate() {
                         // SAFETY: promised by the caller.
                         let sum = unsafe { *block.sums.add((4 + run) * block.n + r) };
-                        let offset = vdupq_n_s32(T::OFFSET * sum);
-                        *acc = [vsubq_s32(acc[0], offset), vsubq_s32(acc[1], offset)];
+                        let offset = vdupq_n_s32(T::OFFSET / -SUM_FACTOR_16 * sum);
+                        *acc = [vaddq_s32(acc[0], offset), vaddq_s32(acc[1], offset)];
                     }
                     add_scaled(&mut total, acc, &scales.steps[run]);
                 }
@@ -750,7 +771,7 @@ unsafe fn paired_sums<T: Wide, const M: usize>(
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn add_block<T: Wide, const M: usize>(
     total: &[Halves; M],
-    scales: &Scales,
+    scales: &Scales<T>,
     sums: &SplitSums,
     block: &WideBlock,
     row: usize,
@@ -758,12 +779,21 @@ unsafe fn add_block<T: Wide, const M: usize>(
 ) {
     let mut least: [Halves; M] = [[vdupq_n_s32(0); 2]; M];
     if T::MINS && T::RUN == 32 {
-        split_dot(&mut least, &scales.mins, sums);
+        // Minimums times sums, four runs per instruction: first the sums' upper parts.
+        dot_lanes(&mut least, &scales.mins[0], sums.high[0]);
+        dot_lanes(&mut least, &scales.mins[1], sums.high[1]);
+        for least in least.as_flattened_mut() {
+            *least = vshlq_n_s32::<7>(*least);
+        }
+        dot_lanes(&mut least, &scales.mins[0], sums.low[0]);
+        dot_lanes(&mut least, &scales.mins[1], sums.low[1]);
     } else if T::MINS {
-        for (j, min) in scales.wide_mins.iter().enumerate() {
+        for j in 0..16 {
+            // SAFETY: `body` is the packed block.
+            let min = unsafe { T::narrow_mins(scales.body, j) };
             for (r, least) in least.iter_mut().enumerate() {
                 // SAFETY: promised by the caller.
-                let sum = unsafe { *block.sums.add((4 + j) * block.n + row + r) };
+                let sum = unsafe { *block.sums.add((4 + j) * block.n + row + r) } / SUM_FACTOR_16;
                 least[0] = vmlaq_n_s32(least[0], min[0], sum);
                 least[1] = vmlaq_n_s32(least[1], min[1], sum);
             }
@@ -784,21 +814,4 @@ unsafe fn add_block<T: Wide, const M: usize>(
     }
     // SAFETY: as above.
     unsafe { store_rows(out, &rows) };
-}
-
-/// Minimums times sums: four runs per instruction.
-#[inline]
-#[target_feature(enable = "neon,dotprod")]
-fn split_dot<const M: usize>(
-    least: &mut [Halves; M],
-    mins: &[[int8x16_t; 2]; 2],
-    sums: &SplitSums,
-) {
-    super::dot::dot_lanes(least, &mins[0], sums.high[0]);
-    super::dot::dot_lanes(least, &mins[1], sums.high[1]);
-    for least in least.iter_mut().flatten() {
-        *least = vshlq_n_s32::<7>(*least);
-    }
-    super::dot::dot_lanes(least, &mins[0], sums.low[0]);
-    super::dot::dot_lanes(least, &mins[1], sums.low[1]);
 }
