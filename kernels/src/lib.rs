@@ -8,6 +8,8 @@
 mod activations;
 mod attention;
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 mod block;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -21,6 +23,13 @@ mod project;
 mod quant;
 mod scalar;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg_attr(
+    target_arch = "aarch64",
+    expect(
+        dead_code,
+        reason = "quantising and attention are written apart for NEON"
+    )
+)]
 mod simd;
 mod split;
 mod weight;
@@ -129,6 +138,8 @@ impl Kernels {
             avx512::kernels(),
             #[cfg(target_arch = "aarch64")]
             neon::kernels(),
+            #[cfg(target_arch = "x86_64")]
+            avx2::kernels(),
             Some(&scalar::KERNELS),
         ];
         tables.into_iter().flatten().collect()

@@ -2,6 +2,7 @@
 
 pub mod decoder;
 pub mod encoder;
+pub mod convert;
 pub mod error;
 mod fallback;
 pub mod gguf;
@@ -9,6 +10,7 @@ mod kv;
 mod native;
 pub mod pool;
 pub mod spec;
+pub mod quantize;
 pub mod tokenizer;
 mod weights;
 
@@ -17,5 +19,9 @@ pub use encoder::{Encoder, EncoderInfo, Pooling, is_encoder};
 pub use error::Error;
 pub use gguf::Gguf;
 pub use pool::{Pool, default_threads};
+pub use convert::{FloatType, convert_bert};
+pub use error::Error;
+pub use gguf::Gguf;
+pub use quantize::{FileType, quantize};
 pub use tokenizer::{AddSpecial, DecodeStream, FimTokens, Specials, Tokenizer};
 pub use wick_kernels::{BLOCK_TOKENS, Kernels, Parallel, QuantType};

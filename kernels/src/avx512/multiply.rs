@@ -78,6 +78,51 @@ unsafe fn broadcast(at: *const i32) -> __m512i {
     _mm512_set1_epi32(unsafe { at.read_unaligned() })
 }
 
+/// One `vpdpbusd` per row, with the row's four activations broadcast from memory.
+///
+/// Assembly, because the broadcast is part of the instruction only if the compiler leaves it there: with twelve rows
+/// it prefers to broadcast into registers that it does not have.
+macro_rules! vpdpbusd {
+    ($dots:ident, $q:ident, $at:ident, $($name:ident $row:literal $offset:literal),*) => {
+        std::arch::asm!(
+            $(concat!(
+                "vpdpbusd {", stringify!($name), "}, {q}, dword ptr [{at} + ", $offset, "]{{1to16}}"
+            ),)*
+            $($name = inout(zmm_reg) $dots[$row],)*
+            q = in(zmm_reg) $q,
+            at = in(reg) $at,
+            options(pure, readonly, nostack, preserves_flags)
+        )
+    };
+}
+
+/// Adds the products of `q` (unsigned) with four activations of each of `N` rows.
+///
+/// # Safety
+/// The caller has checked that the `N` values at `at` lie within a slice.
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[inline]
+unsafe fn dot<const N: usize>(dots: &mut [__m512i; N], q: __m512i, at: *const i32) {
+    // SAFETY: reads `N` values at `at`, as promised by the caller, and changes nothing but `dots`.
+    unsafe {
+        match N {
+            1 => vpdpbusd!(dots, q, at, a 0 0),
+            2 => vpdpbusd!(dots, q, at, a 0 0, b 1 4),
+            3 => vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8),
+            4 => vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8, d 3 12),
+            5 => vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8, d 3 12, e 4 16),
+            6 => vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8, d 3 12, e 4 16, f 5 20),
+            8 => {
+                vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8, d 3 12, e 4 16, f 5 20, g 6 24, h 7 28)
+            }
+            12 => {
+                vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8, d 3 12, e 4 16, f 5 20, g 6 24, h 7 28, i 8 32, j 9 36, k 10 40, l 11 44)
+            }
+            _ => unreachable!("no kernel for blocks of {N} rows"),
+        }
+    }
+}
+
 /// Asks for the line `PREFETCH` bytes after `at`, wherever that is: prefetching cannot fault.
 #[target_feature(enable = "avx512f")]
 #[inline]
@@ -245,9 +290,7 @@ unsafe fn chunk_of_32<K: Kind, const N: usize, const HIGH: i32>(
         for group in 0..8 {
             let q = unpack::<K, HIGH, N>(block.body, pair, group);
             let values = block.values.add((chunk * 8 + group) * N);
-            for (r, dots) in dots.iter_mut().enumerate() {
-                *dots = _mm512_dpbusd_epi32(*dots, q, broadcast(values.add(r)));
-            }
+            dot(&mut dots, q, values);
         }
     }
     for (sum, dots) in sum.iter_mut().zip(dots) {
@@ -283,9 +326,7 @@ unsafe fn chunk_of_16<K: Kind, const N: usize, const HIGH: i32>(
             for group in half * 4..half * 4 + 4 {
                 let q = unpack::<K, HIGH, N>(block.body, pair, group);
                 let values = block.values.add((chunk * 8 + group) * N);
-                for (r, dots) in dots.iter_mut().enumerate() {
-                    *dots = _mm512_dpbusd_epi32(*dots, q, broadcast(values.add(r)));
-                }
+                dot(&mut dots, q, values);
             }
             let bytes = _mm_loadu_si128(block.body.add(run * 16).cast());
             let scale = match K::QUANT {
@@ -403,9 +444,7 @@ fn simple_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
                 }
                 for group in 0..8 {
                     let q = unpack_simple::<K, N>(body, group);
-                    for (r, dots) in dots.iter_mut().enumerate() {
-                        *dots = _mm512_dpbusd_epi32(*dots, q, broadcast(values.add(group * N + r)));
-                    }
+                    dot(&mut dots, q, values.add(group * N));
                 }
                 let d = load_halves(tile.as_ptr().add(b * 32));
                 for r in 0..N {
