@@ -8,12 +8,19 @@ mod go_data;
 pub mod go_template;
 pub mod jinja;
 pub mod message;
-pub mod output;
-pub mod render;
-pub mod thinking;
-pub mod tools;
+mod parsed;
+mod render;
+mod thinking;
+mod tools;
 
 pub use message::{FunctionCall, Level, Message, MessageError, Think, Tool, ToolCall};
+pub use parsed::Parsed;
+pub use render::{
+    Capability, ChatPrompt, GeneratePrompt, ModelPrompt, PromptError, PromptSource, Rendered,
+    TemplateError,
+};
+pub use thinking::{ThinkingSplitter, ThinkingTags};
+pub use tools::ToolParser;
 
 #[cfg(test)]
 mod fixtures;

@@ -4,7 +4,7 @@
 //! that template is written: spaces aside, both must come out the same.
 
 use super::message::Message;
-use super::render::{Budget, ChatPrompt, ModelPrompt, PromptParts};
+use super::render::{ChatPrompt, ModelPrompt, PromptSource};
 
 /// A chat format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,18 +85,18 @@ pub const BUNDLED: [Bundled; 6] = [
 /// The format that `jinja`, a `tokenizer.chat_template`, writes; `bos` and `eos` are the texts of
 /// the tokens that begin and end a sequence.
 pub fn detect(jinja: &str, bos: &str, eos: &str) -> Option<&'static Bundled> {
-    let own = ModelPrompt::new(PromptParts {
+    let own = ModelPrompt::new(PromptSource {
         jinja: Some(jinja.to_owned()),
-        bos_text: bos.to_owned(),
-        eos_text: eos.to_owned(),
-        ..PromptParts::default()
+        bos_token: bos.to_owned(),
+        eos_token: eos.to_owned(),
+        ..PromptSource::default()
     })
     .ok()?;
     let want = probe(&own, bos)?;
     BUNDLED.iter().find(|bundled| {
-        let model = ModelPrompt::new(PromptParts {
+        let model = ModelPrompt::new(PromptSource {
             template: Some(bundled.template.to_owned()),
-            ..PromptParts::default()
+            ..PromptSource::default()
         });
         model.is_ok_and(|model| probe(&model, bos).is_some_and(|found| found == want))
     })
@@ -112,14 +112,12 @@ fn probe(model: &ModelPrompt, bos: &str) -> Option<[String; 2]> {
     ];
     let render = |messages: &[Message]| {
         let chat = ChatPrompt {
-            messages,
+            messages: messages.to_vec(),
             tools: &[],
             think: None,
-            budget: Budget {
-                tokens: &|_| 0,
-                context_tokens: 0,
-                truncate: false,
-            },
+            tokens: &|_| 0,
+            context_tokens: 0,
+            truncate: false,
         };
         let text = model.render_chat(&chat).ok()?.text;
         let text = text.strip_prefix(bos).unwrap_or(&text);

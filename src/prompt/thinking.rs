@@ -1,5 +1,7 @@
 //! Splits what a thinking model writes into its thoughts and its answer, as it streams.
 
+use super::parsed::Parsed;
+
 /// The texts around thoughts, such as `<think>` and `</think>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ThinkingTags {
@@ -16,15 +18,6 @@ impl Default for ThinkingTags {
             close: "</think>".to_owned(),
         }
     }
-}
-
-/// One stretch of a model's output.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stretch {
-    /// Part of the thoughts.
-    Thinking(String),
-    /// Part of the answer.
-    Content(String),
 }
 
 /// Streaming splitter. Thoughts are recognised only at the very beginning, spaces aside; spaces
@@ -46,9 +39,9 @@ enum State {
 }
 
 impl ThinkingSplitter {
-    /// `inside` when the prompt already ends with the opening tag.
-    pub fn new(tags: ThinkingTags, inside: bool) -> Self {
-        let state = if inside {
+    /// For the answer to `prompt`; when that ends with the opening tag, the answer starts inside.
+    pub fn new(tags: ThinkingTags, prompt: &str) -> Self {
+        let state = if prompt.trim_end().ends_with(tags.open.as_str()) {
             State::AfterOpen
         } else {
             State::BeforeOpen
@@ -66,7 +59,7 @@ impl ThinkingSplitter {
     }
 
     /// Takes the next piece of output and returns what is decided by it.
-    pub fn push(&mut self, text: &str) -> Vec<Stretch> {
+    pub fn push(&mut self, text: &str) -> Vec<Parsed> {
         self.buffer.push_str(text);
         let mut out = Vec::new();
         while self.advance(&mut out) {}
@@ -74,7 +67,7 @@ impl ThinkingSplitter {
     }
 
     /// Returns what was held back, once the output has ended.
-    pub fn finish(&mut self) -> Vec<Stretch> {
+    pub fn finish(&mut self) -> Vec<Parsed> {
         let rest = std::mem::take(&mut self.buffer);
         let rest = match self.state {
             State::AfterOpen | State::AfterClose => rest.trim_start().to_owned(),
@@ -84,13 +77,13 @@ impl ThinkingSplitter {
         self.state = State::Content;
         match rest.is_empty() {
             true => Vec::new(),
-            false if thinking => vec![Stretch::Thinking(rest)],
-            false => vec![Stretch::Content(rest)],
+            false if thinking => vec![Parsed::Thinking(rest)],
+            false => vec![Parsed::Content(rest)],
         }
     }
 
     /// One step; true when another may follow.
-    fn advance(&mut self, out: &mut Vec<Stretch>) -> bool {
+    fn advance(&mut self, out: &mut Vec<Parsed>) -> bool {
         match self.state {
             State::BeforeOpen => {
                 let trimmed = self.buffer.trim_start();
@@ -121,19 +114,19 @@ impl ThinkingSplitter {
             State::Thinking => self.advance_thinking(out),
             State::Content => {
                 if !self.buffer.is_empty() {
-                    out.push(Stretch::Content(std::mem::take(&mut self.buffer)));
+                    out.push(Parsed::Content(std::mem::take(&mut self.buffer)));
                 }
                 false
             }
         }
     }
 
-    fn advance_thinking(&mut self, out: &mut Vec<Stretch>) -> bool {
+    fn advance_thinking(&mut self, out: &mut Vec<Parsed>) -> bool {
         let close = self.buffer.find(&self.tags.close);
         let end = close.unwrap_or(self.buffer.len() - overlap(&self.buffer, &self.tags.close));
         let thoughts: String = self.buffer.drain(..end).collect();
         if !thoughts.is_empty() {
-            out.push(Stretch::Thinking(thoughts));
+            out.push(Parsed::Thinking(thoughts));
         }
         if close.is_some() {
             self.buffer.drain(..self.tags.close.len());
@@ -153,11 +146,11 @@ pub(super) fn overlap(text: &str, tag: &str) -> usize {
 }
 
 /// The answer without the thoughts before it.
-pub fn without_thinking(text: &str) -> String {
-    let mut splitter = ThinkingSplitter::new(ThinkingTags::default(), false);
+pub(super) fn without_thinking(text: &str) -> String {
+    let mut splitter = ThinkingSplitter::new(ThinkingTags::default(), "");
     let mut out = String::new();
-    for stretch in splitter.push(text).into_iter().chain(splitter.finish()) {
-        if let Stretch::Content(content) = stretch {
+    for part in splitter.push(text).into_iter().chain(splitter.finish()) {
+        if let Parsed::Content(content) = part {
             out.push_str(&content);
         }
     }
@@ -171,14 +164,18 @@ mod tests {
     use super::*;
 
     fn split(pieces: &[&str], inside: bool) -> (String, String) {
-        let mut splitter = ThinkingSplitter::new(ThinkingTags::default(), inside);
-        let mut stretches: Vec<_> = pieces.iter().flat_map(|p| splitter.push(p)).collect();
-        stretches.extend(splitter.finish());
+        let mut splitter = ThinkingSplitter::new(
+            ThinkingTags::default(),
+            if inside { "x <think>\n" } else { "x" },
+        );
+        let mut parts: Vec<_> = pieces.iter().flat_map(|p| splitter.push(p)).collect();
+        parts.extend(splitter.finish());
         let (mut thinking, mut content) = (String::new(), String::new());
-        for stretch in stretches {
-            match stretch {
-                Stretch::Thinking(text) => thinking.push_str(&text),
-                Stretch::Content(text) => content.push_str(&text),
+        for part in parts {
+            match part {
+                Parsed::Thinking(text) => thinking.push_str(&text),
+                Parsed::Content(text) => content.push_str(&text),
+                Parsed::Call(call) => panic!("{call:?}"),
             }
         }
         (thinking, content)
@@ -231,13 +228,13 @@ mod tests {
 
     #[test]
     fn thoughts_are_not_held_back_longer_than_needed() {
-        let mut splitter = ThinkingSplitter::new(ThinkingTags::default(), false);
+        let mut splitter = ThinkingSplitter::new(ThinkingTags::default(), "");
         assert_eq!(splitter.push("<think>"), []);
-        assert_eq!(splitter.push("one "), [Stretch::Thinking("one ".into())]);
-        assert_eq!(splitter.push("two<"), [Stretch::Thinking("two".into())]);
-        assert_eq!(splitter.push("b"), [Stretch::Thinking("<b".into())]);
+        assert_eq!(splitter.push("one "), [Parsed::Thinking("one ".into())]);
+        assert_eq!(splitter.push("two<"), [Parsed::Thinking("two".into())]);
+        assert_eq!(splitter.push("b"), [Parsed::Thinking("<b".into())]);
         assert!(!splitter.in_content());
-        assert_eq!(splitter.push("</think>x"), [Stretch::Content("x".into())]);
+        assert_eq!(splitter.push("</think>x"), [Parsed::Content("x".into())]);
         assert!(splitter.in_content());
     }
 
