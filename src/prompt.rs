@@ -8,19 +8,12 @@ mod go_data;
 pub mod go_template;
 pub mod jinja;
 pub mod message;
-mod parsed;
-mod render;
-mod thinking;
-mod tools;
+pub mod output;
+pub mod render;
+pub mod thinking;
+pub mod tools;
 
 pub use message::{FunctionCall, Level, Message, MessageError, Think, Tool, ToolCall};
-pub use parsed::Parsed;
-pub use render::{
-    Capability, ChatPrompt, GeneratePrompt, ModelPrompt, PromptError, PromptSource, Rendered,
-    TemplateError,
-};
-pub use thinking::{ThinkingSplitter, ThinkingTags};
-pub use tools::ToolParser;
 
 #[cfg(test)]
 mod fixtures;

@@ -4,7 +4,7 @@
 //! that template is written: spaces aside, both must come out the same.
 
 use super::message::Message;
-use super::render::{ChatPrompt, ModelPrompt, PromptSource};
+use super::render::{Budget, ChatPrompt, ModelPrompt, PromptParts};
 
 /// A chat format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,18 +85,18 @@ pub const BUNDLED: [Bundled; 6] = [
 /// The format that `jinja`, a `tokenizer.chat_template`, writes; `bos` and `eos` are the texts of
 /// the tokens that begin and end a sequence.
 pub fn detect(jinja: &str, bos: &str, eos: &str) -> Option<&'static Bundled> {
-    let own = ModelPrompt::new(PromptSource {
+    let own = ModelPrompt::new(PromptParts {
         jinja: Some(jinja.to_owned()),
-        bos_token: bos.to_owned(),
-        eos_token: eos.to_owned(),
-        ..PromptSource::default()
+        bos_text: bos.to_owned(),
+        eos_text: eos.to_owned(),
+        ..PromptParts::default()
     })
     .ok()?;
     let want = probe(&own, bos)?;
     BUNDLED.iter().find(|bundled| {
-        let model = ModelPrompt::new(PromptSource {
+        let model = ModelPrompt::new(PromptParts {
             template: Some(bundled.template.to_owned()),
-            ..PromptSource::default()
+            ..PromptParts::default()
         });
         model.is_ok_and(|model| probe(&model, bos).is_some_and(|found| found == want))
     })
@@ -112,12 +112,14 @@ fn probe(model: &ModelPrompt, bos: &str) -> Option<[String; 2]> {
     ];
     let render = |messages: &[Message]| {
         let chat = ChatPrompt {
-            messages: messages.to_vec(),
+            messages,
             tools: &[],
             think: None,
-            tokens: &|_| 0,
-            context_tokens: 0,
-            truncate: false,
+            budget: Budget {
+                tokens: &|_| 0,
+                context_tokens: 0,
+                truncate: false,
+            },
         };
         let text = model.render_chat(&chat).ok()?.text;
         let text = text.strip_prefix(bos).unwrap_or(&text);

@@ -6,8 +6,8 @@ mod jinja;
 use super::go_template::{GoTemplate, GoTemplateError};
 use super::jinja::{JinjaError, JinjaTemplate};
 use super::message::{Message, Think, Tool};
+use super::output::OutputParser;
 use super::thinking::{ThinkingTags, without_thinking};
-use super::tools::ToolParser;
 
 /// Tokens an image is counted as.
 const IMAGE_TOKENS: usize = 768;
@@ -19,38 +19,18 @@ const CHATML: &str = "{{ range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content 
 /// Why a prompt cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PromptError {
-    /// A template is broken or does not fit its data.
+    /// A Go template is broken or does not fit the messages.
     #[error(transparent)]
-    Template(#[from] TemplateError),
-    /// The template has no place for what is asked, or says itself that it does not take it.
-    #[error("{0}")]
-    Refused(String),
-}
-
-/// Why a template of either kind fails.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TemplateError {
-    /// A Go template.
-    #[error(transparent)]
-    Go(#[from] GoTemplateError),
-    /// A Jinja template.
+    GoTemplate(#[from] GoTemplateError),
+    /// A Jinja template is broken or refuses the messages.
     #[error(transparent)]
     Jinja(#[from] JinjaError),
-}
-
-impl From<GoTemplateError> for PromptError {
-    fn from(error: GoTemplateError) -> Self {
-        Self::Template(TemplateError::Go(error))
-    }
-}
-
-impl From<JinjaError> for PromptError {
-    fn from(error: JinjaError) -> Self {
-        match error {
-            JinjaError::Raised(_) => Self::Refused(error.to_string()),
-            _ => Self::Template(TemplateError::Jinja(error)),
-        }
-    }
+    /// There is a suffix, and the template has no place for it.
+    #[error("the template has no place for a suffix")]
+    NoSuffix,
+    /// There is nothing to render.
+    #[error("there are no messages")]
+    NoMessages,
 }
 
 /// What a template enables, in the words of the API.
@@ -77,41 +57,51 @@ impl Capability {
 
 /// Everything about a model that shapes its prompts.
 #[derive(Clone, Debug, Default)]
-pub struct PromptSource {
+pub struct PromptParts {
     /// Go template of the Modelfile.
     pub template: Option<String>,
     /// `tokenizer.chat_template` of the GGUF file.
     pub jinja: Option<String>,
-    /// SYSTEM of the Modelfile.
-    pub system: Option<String>,
+    /// SYSTEM of the Modelfile; may be empty.
+    pub system: String,
     /// MESSAGE lines of the Modelfile.
     pub messages: Vec<Message>,
     /// Text of the token that begins a sequence; may be empty.
-    pub bos_token: String,
+    pub bos_text: String,
     /// Text of the token that ends one; may be empty.
-    pub eos_token: String,
-    /// `general.architecture`, such as `qwen3`.
-    pub architecture: String,
+    pub eos_text: String,
+    /// Whether the tokenizer puts the first of them in front by itself.
+    pub adds_bos: bool,
+    /// Family of the model, such as `qwen3`.
+    pub family: String,
+    /// Name of the model without host, namespace and tag, such as `deepseek-r1`.
+    pub model: String,
     /// `OLLAMA_GO_TEMPLATE`: whether the Go template is preferred; `None` decides by abilities.
-    pub prefer_go_template: Option<bool>,
+    pub go_template: Option<bool>,
+}
+
+/// How long a prompt may be.
+#[derive(Clone, Copy)]
+pub struct Budget<'a> {
+    /// Counts the tokens of a text as the model will.
+    pub tokens: &'a dyn Fn(&str) -> usize,
+    /// Tokens the context holds.
+    pub context_tokens: usize,
+    /// Whether old messages may be dropped; without it nothing is counted.
+    pub truncate: bool,
 }
 
 /// A chat to be rendered.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub struct ChatPrompt<'a> {
     /// Messages of the request, at least one.
-    pub messages: Vec<Message>,
+    pub messages: &'a [Message],
     /// Tools the model may call.
     pub tools: &'a [Tool],
     /// What the request says about thinking; `None` thinks where the model can.
     pub think: Option<Think>,
-    /// Counts the tokens of a text, with those that the tokenizer adds by itself: so an empty text
-    /// has some exactly if there is an automatic BOS.
-    pub tokens: &'a dyn Fn(&str) -> usize,
-    /// Tokens the context holds.
-    pub context_tokens: usize,
-    /// Whether old messages may be dropped.
-    pub truncate: bool,
+    /// How long it may be.
+    pub budget: Budget<'a>,
 }
 
 /// A completion to be rendered.
@@ -127,30 +117,33 @@ pub struct GeneratePrompt<'a> {
     pub template: &'a str,
     /// Encoded images.
     pub images: &'a [Vec<u8>],
+    /// What the request says about thinking; `None` thinks where the model can.
+    pub think: Option<Think>,
     /// An earlier answer's context comes in front, so that the MESSAGE lines are left out.
     pub has_context: bool,
-    /// The rest, as for a chat; its messages are not used.
-    pub chat: &'a ChatPrompt<'a>,
+    /// How long it may be.
+    pub budget: Budget<'a>,
 }
 
-/// The text a model reads.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The text a model reads, and what to look for in what it writes.
+#[derive(Clone, Debug)]
 pub struct Rendered {
     /// To be tokenised with markers recognised, and with the automatic BOS if there is one.
     pub text: String,
     /// Images in the order of their `[img-N]` markers.
     pub images: Vec<Vec<u8>>,
+    /// Reads the answer.
+    pub parser: OutputParser,
 }
 
 /// A model's templates and standing messages, read once.
 #[derive(Clone, Debug)]
 pub struct ModelPrompt {
-    source: PromptSource,
+    parts: PromptParts,
     go: Option<GoTemplate>,
     jinja: Option<jinja::ChatTemplate>,
     chatml: GoTemplate,
     way: Way,
-    strips_thinking: bool,
 }
 
 /// Which template chats go through.
@@ -165,33 +158,29 @@ impl ModelPrompt {
     /// Reads the templates. A broken one is left out where the model has the other kind.
     ///
     /// # Errors
-    /// The only template, or the one that `prefer_go_template` asks for, is broken.
-    pub fn new(source: PromptSource) -> Result<Self, PromptError> {
+    /// The only template, or the one that `go_template` asks for, is broken.
+    pub fn new(parts: PromptParts) -> Result<Self, PromptError> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
-        let go = given(&source.template).map(|text| GoTemplate::parse(&text));
-        let jinja = given(&source.jinja).map(|text| {
+        let go = given(&parts.template).map(|text| GoTemplate::parse(&text));
+        let jinja = given(&parts.jinja).map(|text| {
             let template = JinjaTemplate::parse(&text)?;
-            Ok::<_, JinjaError>(jinja::ChatTemplate::new(template, &source))
+            Ok::<_, JinjaError>(jinja::ChatTemplate::new(template, &parts))
         });
         let (go, jinja) = match (go, jinja) {
-            (Some(Err(error)), Some(Ok(jinja))) if source.prefer_go_template != Some(true) => {
+            (Some(Err(error)), Some(Ok(jinja))) if parts.go_template != Some(true) => {
                 tracing::warn!(%error, "the Go template is broken, the model's own is used");
                 (None, Some(jinja))
             }
-            (Some(Ok(go)), Some(Err(error))) if source.prefer_go_template != Some(false) => {
+            (Some(Ok(go)), Some(Err(error))) if parts.go_template != Some(false) => {
                 tracing::warn!(%error, "the model's own template is broken, the Go template is used");
                 (Some(go), None)
             }
             (go, jinja) => (go.transpose()?, jinja.transpose()?),
         };
-        let way = choose(go.as_ref(), jinja.as_ref(), source.prefer_go_template);
+        let way = choose(go.as_ref(), jinja.as_ref(), parts.go_template);
         Ok(Self {
             chatml: GoTemplate::parse(CHATML)?,
-            strips_thinking: source.architecture.starts_with("qwen3")
-                || jinja
-                    .as_ref()
-                    .is_some_and(jinja::ChatTemplate::is_deepseek_r1),
-            source,
+            parts,
             go,
             jinja,
             way,
@@ -218,35 +207,6 @@ impl ModelPrompt {
         self.capabilities().contains(&capability)
     }
 
-    /// The text of the template in use; of a model without one, that it reads the bare prompt.
-    pub fn template_text(&self) -> &str {
-        let text = match self.way {
-            Way::Go => &self.source.template,
-            Way::Jinja => &self.source.jinja,
-            Way::ChatMl => &None,
-        };
-        text.as_deref().unwrap_or("{{ .Prompt }}")
-    }
-
-    /// The texts around thoughts in the answers; `None` where the model does not think apart.
-    pub fn thinking_tags(&self) -> Option<ThinkingTags> {
-        match self.way {
-            Way::Go => go::thinking_tags(self.go.as_ref()?),
-            Way::Jinja => self.can(Capability::Thinking).then(ThinkingTags::default),
-            Way::ChatMl => None,
-        }
-    }
-
-    /// Finds calls of these tools in one answer.
-    pub fn tool_parser(&self, tools: &[Tool]) -> ToolParser {
-        let tags = match (self.way, &self.go, &self.jinja) {
-            (Way::Go, Some(template), _) => go::tool_call_tags(template),
-            (Way::Jinja, _, Some(template)) => template.tool_call_tags(),
-            _ => vec!["{".to_owned()],
-        };
-        ToolParser::new(tags, tools)
-    }
-
     /// Renders a chat: MESSAGE lines, then the request's messages, behind SYSTEM unless the
     /// request begins with a system message of its own. The oldest messages go where the budget
     /// asks for it; system messages and the last one always stay.
@@ -255,17 +215,15 @@ impl ModelPrompt {
     /// There are no messages, or the template fails.
     pub fn render_chat(&self, chat: &ChatPrompt<'_>) -> Result<Rendered, PromptError> {
         let Some(first) = chat.messages.first() else {
-            return Err(PromptError::Refused("there are no messages".to_owned()));
+            return Err(PromptError::NoMessages);
         };
         let mut messages = Vec::new();
-        if first.role != "system"
-            && let Some(system) = self.system()
-        {
-            messages.push(Message::new("system", system));
+        if first.role != "system" && !self.parts.system.is_empty() {
+            messages.push(Message::new("system", self.parts.system.as_str()));
         }
-        messages.extend(self.source.messages.iter().chain(&chat.messages).cloned());
+        messages.extend(self.parts.messages.iter().chain(chat.messages).cloned());
         self.strip_thinking(&mut messages);
-        self.render_messages(&messages, chat.tools, chat)
+        self.render_messages(&messages, chat.tools, chat.think, chat.budget)
     }
 
     /// Renders a completion: through the same code as a chat, unless there is a suffix or a
@@ -278,28 +236,29 @@ impl ModelPrompt {
             "" => None,
             text => Some(GoTemplate::parse(text)?),
         };
-        let think = self.think(request.chat.think);
+        let think = self.think(request.think);
         if !request.suffix.is_empty() {
             let template = own_template.as_ref().or(self.go.as_ref());
             let template = template
                 .filter(|template| template.mentions("suffix"))
-                .ok_or_else(|| {
-                    PromptError::Refused("the template has no place for a suffix".to_owned())
-                })?;
+                .ok_or(PromptError::NoSuffix)?;
             let text = go::render_suffix(template, request.prompt, request.suffix, think)?;
             return Ok(Rendered {
                 text,
                 images: Vec::new(),
+                parser: OutputParser::plain(),
             });
         }
         let mut messages = Vec::new();
         let system = match request.system {
-            "" => self.system(),
-            system => Some(system),
+            "" => self.parts.system.as_str(),
+            system => system,
         };
-        messages.extend(system.map(|system| Message::new("system", system)));
+        if !system.is_empty() {
+            messages.push(Message::new("system", system));
+        }
         if !request.has_context {
-            messages.extend(self.source.messages.iter().cloned());
+            messages.extend(self.parts.messages.iter().cloned());
         }
         messages.push(Message {
             images: request.images.to_vec(),
@@ -308,7 +267,13 @@ impl ModelPrompt {
         if let Some(template) = own_template {
             let (messages, images) = with_image_markers(&messages);
             let text = go::render(&template, &messages, &[], think)?;
-            return Ok(Rendered { text, images });
+            let tags = go::thinking_tags(&template);
+            let parser = parser(&text, think, tags, Vec::new(), &[]);
+            return Ok(Rendered {
+                text,
+                images,
+                parser,
+            });
         }
         if self.go.is_none() && self.jinja.is_none() {
             let last = messages.len() - 1;
@@ -319,16 +284,10 @@ impl ModelPrompt {
                     .map(|message| message.content)
                     .collect(),
                 images,
+                parser: OutputParser::plain(),
             });
         }
-        self.render_messages(&messages, &[], request.chat)
-    }
-
-    fn system(&self) -> Option<&str> {
-        self.source
-            .system
-            .as_deref()
-            .filter(|system| !system.is_empty())
+        self.render_messages(&messages, &[], request.think, request.budget)
     }
 
     /// What a request means by not mentioning thinking.
@@ -338,8 +297,9 @@ impl ModelPrompt {
 
     /// Thoughts of earlier answers only take room in models that were trained without them.
     fn strip_thinking(&self, messages: &mut [Message]) {
+        let concerned = self.parts.family == "qwen3" || self.parts.model == "deepseek-r1";
         let last_user = messages.iter().rposition(|message| message.role == "user");
-        let earlier = &mut messages[..last_user.filter(|_| self.strips_thinking).unwrap_or(0)];
+        let earlier = &mut messages[..last_user.filter(|_| concerned).unwrap_or(0)];
         for message in earlier {
             if message.role == "assistant" {
                 message.content = without_thinking(&message.content);
@@ -351,10 +311,10 @@ impl ModelPrompt {
         &self,
         messages: &[Message],
         tools: &[Tool],
-        chat: &ChatPrompt<'_>,
+        think: Option<Think>,
+        budget: Budget<'_>,
     ) -> Result<Rendered, PromptError> {
-        let think = self.think(chat.think);
-        let adds_bos = (chat.tokens)("") > 0;
+        let think = self.think(think);
         let render = |from: usize| -> Result<(String, Vec<Vec<u8>>), PromptError> {
             let (messages, images) = with_image_markers(&kept(messages, from));
             let text = match (self.way, &self.go, &self.jinja) {
@@ -362,24 +322,41 @@ impl ModelPrompt {
                 (Way::Jinja, _, Some(template)) => template.render(&messages, tools, think)?,
                 _ => go::render(&self.chatml, &messages, tools, think)?,
             };
-            Ok((self.without_double_bos(text, adds_bos), images))
+            Ok((self.without_double_bos(text), images))
         };
-        let (text, images) = if chat.truncate {
+        let (text, images) = if budget.truncate {
             shorten(messages.len(), render, |text, images| {
-                let tokens = (chat.tokens)(text).saturating_add(images * IMAGE_TOKENS);
-                tokens <= chat.context_tokens
+                (budget.tokens)(text) + images * IMAGE_TOKENS <= budget.context_tokens
             })?
         } else {
             render(0)?
         };
-        Ok(Rendered { text, images })
+        let (thinking, tags) = match (self.way, &self.go, &self.jinja) {
+            (Way::Go, Some(template), _) => {
+                (go::thinking_tags(template), go::tool_call_tags(template))
+            }
+            (Way::Jinja, _, Some(template)) => {
+                let thinks = template.capabilities.contains(&Capability::Thinking);
+                (
+                    thinks.then(ThinkingTags::default),
+                    template.tool_call_tags(),
+                )
+            }
+            _ => (None, vec!["{".to_owned()]),
+        };
+        let parser = parser(&text, think, thinking, tags, tools);
+        Ok(Rendered {
+            text,
+            images,
+            parser,
+        })
     }
 
     /// The tokenizer adds the token itself, and two of them derail some models.
-    fn without_double_bos(&self, text: String, adds_bos: bool) -> String {
-        let bos = self.source.bos_token.as_str();
+    fn without_double_bos(&self, text: String) -> String {
+        let bos = self.parts.bos_text.as_str();
         match text.strip_prefix(bos) {
-            Some(rest) if adds_bos && !bos.is_empty() => rest.to_owned(),
+            Some(rest) if self.parts.adds_bos && !bos.is_empty() => rest.to_owned(),
             _ => text,
         }
     }
@@ -388,9 +365,9 @@ impl ModelPrompt {
 fn choose(
     go: Option<&GoTemplate>,
     jinja: Option<&jinja::ChatTemplate>,
-    prefer_go: Option<bool>,
+    go_template: Option<bool>,
 ) -> Way {
-    let (go, jinja) = match (go, jinja, prefer_go) {
+    let (go, jinja) = match (go, jinja, go_template) {
         (Some(_), _, Some(true)) | (Some(_), None, None) => return Way::Go,
         (_, Some(_), Some(false)) | (None, Some(_), _) => return Way::Jinja,
         (_, None, Some(false)) | (None, None, _) => return Way::ChatMl,
@@ -412,6 +389,24 @@ fn choose(
     } else {
         Way::Go
     }
+}
+
+fn parser(
+    prompt: &str,
+    think: Option<Think>,
+    thinking: Option<ThinkingTags>,
+    tags: Vec<String>,
+    tools: &[Tool],
+) -> OutputParser {
+    let mut parser = OutputParser::plain();
+    if let Some(thinking) = thinking.filter(|_| think.is_some_and(Think::is_on)) {
+        let inside = prompt.trim_end().ends_with(&thinking.open);
+        parser = parser.with_thinking(thinking, inside);
+    }
+    if !tools.is_empty() {
+        parser = parser.with_tools(tags, tools);
+    }
+    parser
 }
 
 /// The messages from `from` on, behind all system messages before them.

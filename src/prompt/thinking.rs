@@ -1,7 +1,5 @@
 //! Splits what a thinking model writes into its thoughts and its answer, as it streams.
 
-use super::parsed::Parsed;
-
 /// The texts around thoughts, such as `<think>` and `</think>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ThinkingTags {
@@ -18,6 +16,15 @@ impl Default for ThinkingTags {
             close: "</think>".to_owned(),
         }
     }
+}
+
+/// One stretch of a model's output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stretch {
+    /// Part of the thoughts.
+    Thinking(String),
+    /// Part of the answer.
+    Content(String),
 }
 
 /// Streaming splitter. Thoughts are recognised only at the very beginning, spaces aside; spaces
@@ -39,9 +46,9 @@ enum State {
 }
 
 impl ThinkingSplitter {
-    /// For the answer to `prompt`; when that ends with the opening tag, the answer starts inside.
-    pub fn new(tags: ThinkingTags, prompt: &str) -> Self {
-        let state = if prompt.trim_end().ends_with(tags.open.as_str()) {
+    /// `inside` when the prompt already ends with the opening tag.
+    pub fn new(tags: ThinkingTags, inside: bool) -> Self {
+        let state = if inside {
             State::AfterOpen
         } else {
             State::BeforeOpen
@@ -59,7 +66,7 @@ impl ThinkingSplitter {
     }
 
     /// Takes the next piece of output and returns what is decided by it.
-    pub fn push(&mut self, text: &str) -> Vec<Parsed> {
+    pub fn push(&mut self, text: &str) -> Vec<Stretch> {
         self.buffer.push_str(text);
         let mut out = Vec::new();
         while self.advance(&mut out) {}
@@ -67,7 +74,7 @@ impl ThinkingSplitter {
     }
 
     /// Returns what was held back, once the output has ended.
-    pub fn finish(&mut self) -> Vec<Parsed> {
+    pub fn finish(&mut self) -> Vec<Stretch> {
         let rest = std::mem::take(&mut self.buffer);
         let rest = match self.state {
             State::AfterOpen | State::AfterClose => rest.trim_start().to_owned(),
@@ -77,13 +84,13 @@ impl ThinkingSplitter {
         self.state = State::Content;
         match rest.is_empty() {
             true => Vec::new(),
-            false if thinking => vec![Parsed::Thinking(rest)],
-            false => vec![Parsed::Content(rest)],
+            false if thinking => vec![Stretch::Thinking(rest)],
+            false => vec![Stretch::Content(rest)],
         }
     }
 
     /// One step; true when another may follow.
-    fn advance(&mut self, out: &mut Vec<Parsed>) -> bool {
+    fn advance(&mut self, out: &mut Vec<Stretch>) -> bool {
         match self.state {
             State::BeforeOpen => {
                 let trimmed = self.buffer.trim_start();
@@ -114,19 +121,19 @@ impl ThinkingSplitter {
             State::Thinking => self.advance_thinking(out),
             State::Content => {
                 if !self.buffer.is_empty() {
-                    out.push(Parsed::Content(std::mem::take(&mut self.buffer)));
+                    out.push(Stretch::Content(std::mem::take(&mut self.buffer)));
                 }
                 false
             }
         }
     }
 
-    fn advance_thinking(&mut self, out: &mut Vec<Parsed>) -> bool {
+    fn advance_thinking(&mut self, out: &mut Vec<Stretch>) -> bool {
         let close = self.buffer.find(&self.tags.close);
         let end = close.unwrap_or(self.buffer.len() - overlap(&self.buffer, &self.tags.close));
         let thoughts: String = self.buffer.drain(..end).collect();
         if !thoughts.is_empty() {
-            out.push(Parsed::Thinking(thoughts));
+            out.push(Stretch::Thinking(thoughts));
         }
         if close.is_some() {
             self.buffer.drain(..self.tags.close.len());
@@ -146,11 +153,11 @@ pub(super) fn overlap(text: &str, tag: &str) -> usize {
 }
 
 /// The answer without the thoughts before it.
-pub(super) fn without_thinking(text: &str) -> String {
-    let mut splitter = ThinkingSplitter::new(ThinkingTags::default(), "");
+pub fn without_thinking(text: &str) -> String {
+    let mut splitter = ThinkingSplitter::new(ThinkingTags::default(), false);
     let mut out = String::new();
-    for part in splitter.push(text).into_iter().chain(splitter.finish()) {
-        if let Parsed::Content(content) = part {
+    for stretch in splitter.push(text).into_iter().chain(splitter.finish()) {
+        if let Stretch::Content(content) = stretch {
             out.push_str(&content);
         }
     }
@@ -164,18 +171,14 @@ mod tests {
     use super::*;
 
     fn split(pieces: &[&str], inside: bool) -> (String, String) {
-        let mut splitter = ThinkingSplitter::new(
-            ThinkingTags::default(),
-            if inside { "x <think>\n" } else { "x" },
-        );
-        let mut parts: Vec<_> = pieces.iter().flat_map(|p| splitter.push(p)).collect();
-        parts.extend(splitter.finish());
+        let mut splitter = ThinkingSplitter::new(ThinkingTags::default(), inside);
+        let mut stretches: Vec<_> = pieces.iter().flat_map(|p| splitter.push(p)).collect();
+        stretches.extend(splitter.finish());
         let (mut thinking, mut content) = (String::new(), String::new());
-        for part in parts {
-            match part {
-                Parsed::Thinking(text) => thinking.push_str(&text),
-                Parsed::Content(text) => content.push_str(&text),
-                Parsed::Call(call) => panic!("{call:?}"),
+        for stretch in stretches {
+            match stretch {
+                Stretch::Thinking(text) => thinking.push_str(&text),
+                Stretch::Content(text) => content.push_str(&text),
             }
         }
         (thinking, content)
@@ -228,13 +231,13 @@ mod tests {
 
     #[test]
     fn thoughts_are_not_held_back_longer_than_needed() {
-        let mut splitter = ThinkingSplitter::new(ThinkingTags::default(), "");
+        let mut splitter = ThinkingSplitter::new(ThinkingTags::default(), false);
         assert_eq!(splitter.push("<think>"), []);
-        assert_eq!(splitter.push("one "), [Parsed::Thinking("one ".into())]);
-        assert_eq!(splitter.push("two<"), [Parsed::Thinking("two".into())]);
-        assert_eq!(splitter.push("b"), [Parsed::Thinking("<b".into())]);
+        assert_eq!(splitter.push("one "), [Stretch::Thinking("one ".into())]);
+        assert_eq!(splitter.push("two<"), [Stretch::Thinking("two".into())]);
+        assert_eq!(splitter.push("b"), [Stretch::Thinking("<b".into())]);
         assert!(!splitter.in_content());
-        assert_eq!(splitter.push("</think>x"), [Parsed::Content("x".into())]);
+        assert_eq!(splitter.push("</think>x"), [Stretch::Content("x".into())]);
         assert!(splitter.in_content());
     }
 

@@ -8,11 +8,21 @@
 use serde_json::{Map, Value};
 
 use super::message::{FunctionCall, Tool, ToolCall};
-use super::parsed::Parsed;
 use super::thinking::overlap;
 
 /// Output buffered behind the tag may not grow beyond this; it then counts as content.
 const MAX_BUFFER_BYTES: usize = 4 << 20;
+
+/// What the parser makes of some output.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Piece {
+    /// Part of the answer.
+    Content(String),
+    /// Part of the thoughts before it.
+    Thinking(String),
+    /// A complete call; its id is empty until someone sets one.
+    Call(ToolCall),
+}
 
 /// Streaming parser of tool calls.
 #[derive(Clone, Debug)]
@@ -63,7 +73,7 @@ impl ToolParser {
     }
 
     /// Takes the next piece of output and returns what is decided by it.
-    pub fn push(&mut self, text: &str) -> Vec<Parsed> {
+    pub fn push(&mut self, text: &str) -> Vec<Piece> {
         let mut out = Vec::new();
         self.buffer.push_str(text);
         if self.state == State::BeforeTag {
@@ -71,7 +81,7 @@ impl ToolParser {
         }
         if self.state == State::Calling {
             while let Some(call) = self.next_call(false) {
-                out.push(Parsed::Call(call));
+                out.push(Piece::Call(call));
             }
             if self.closed() || self.buffer.len() > MAX_BUFFER_BYTES {
                 self.state = State::Done;
@@ -88,11 +98,11 @@ impl ToolParser {
     }
 
     /// Returns what was held back, once the output has ended.
-    pub fn finish(&mut self) -> Vec<Parsed> {
+    pub fn finish(&mut self) -> Vec<Piece> {
         let mut out = Vec::new();
         if self.state == State::Calling {
             while let Some(call) = self.next_call(true) {
-                out.push(Parsed::Call(call));
+                out.push(Piece::Call(call));
             }
             // Behind a tag of its own, what is no call is noise; behind a bracket it is an answer.
             if self.calls > 0 || !is_bracket(&self.tag) {
@@ -104,13 +114,13 @@ impl ToolParser {
         out
     }
 
-    fn flush(&mut self, out: &mut Vec<Parsed>) {
+    fn flush(&mut self, out: &mut Vec<Piece>) {
         if !self.buffer.is_empty() {
-            out.push(Parsed::Content(std::mem::take(&mut self.buffer)));
+            out.push(Piece::Content(std::mem::take(&mut self.buffer)));
         }
     }
 
-    fn look_for_tag(&mut self, out: &mut Vec<Parsed>) {
+    fn look_for_tag(&mut self, out: &mut Vec<Piece>) {
         let blank_before = |at: usize| self.at_start && self.buffer[..at].trim().is_empty();
         let found = self
             .tags
@@ -122,7 +132,7 @@ impl ToolParser {
             self.tag = tag.clone();
             let before: String = self.buffer.drain(..at).collect();
             if !before.trim().is_empty() {
-                out.push(Parsed::Content(before));
+                out.push(Piece::Content(before));
             }
             if !is_bracket(&self.tag) {
                 self.buffer.drain(..self.tag.len());
@@ -144,7 +154,7 @@ impl ToolParser {
         }
         self.at_start = false;
         if ready > 0 {
-            out.push(Parsed::Content(self.buffer.drain(..ready).collect()));
+            out.push(Piece::Content(self.buffer.drain(..ready).collect()));
         }
         // Only a bracket could still announce a call, and it came too late.
         if self.tags.iter().all(|tag| is_bracket(tag)) {

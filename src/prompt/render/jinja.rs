@@ -6,14 +6,14 @@ use serde_json::{Map, Value, json};
 
 use super::super::jinja::{JinjaError, JinjaTemplate};
 use super::super::message::{FunctionCall, Message, Think, Tool, ToolCall};
-use super::{Capability, PromptSource};
+use super::{Capability, PromptParts};
 
 /// A template and what is known of its habits.
 #[derive(Clone, Debug)]
 pub(super) struct ChatTemplate {
     template: JinjaTemplate,
-    bos_token: String,
-    eos_token: String,
+    bos_text: String,
+    eos_text: String,
     /// It wants the arguments of calls as JSON text, not as an object.
     arguments_as_text: bool,
     pub(super) capabilities: Vec<Capability>,
@@ -31,13 +31,13 @@ struct Bend {
 }
 
 impl ChatTemplate {
-    pub(super) fn new(template: JinjaTemplate, parts: &PromptSource) -> Self {
+    pub(super) fn new(template: JinjaTemplate, parts: &PromptParts) -> Self {
         let source = template.source();
         let mentions = |words: &[&str]| words.iter().any(|word| source.contains(word));
         let thinks = mentions(&["</think>"])
             && (mentions(&["<think>"]) || !mentions(&["reasoning_content"]));
         let mut capabilities = Vec::new();
-        if mentions(&["tools", "tool_call"]) {
+        if mentions_tools(source) {
             capabilities.push(Capability::Tools);
         }
         if thinks {
@@ -52,8 +52,8 @@ impl ChatTemplate {
                 "TOOL_RESULTS",
             ]);
         let mut chat = Self {
-            bos_token: parts.bos_token.clone(),
-            eos_token: parts.eos_token.clone(),
+            bos_text: parts.bos_text.clone(),
+            eos_text: parts.eos_text.clone(),
             arguments_as_text: false,
             capabilities,
             has_tool_round_trip,
@@ -61,12 +61,6 @@ impl ChatTemplate {
         };
         chat.arguments_as_text = chat.wants_arguments_as_text();
         chat
-    }
-
-    /// Whether it is one of DeepSeek's templates with thoughts.
-    pub(super) fn is_deepseek_r1(&self) -> bool {
-        let source = self.template.source();
-        source.contains("<｜Assistant｜>") && source.contains("</think>")
     }
 
     /// What announces calls in the answers.
@@ -132,8 +126,8 @@ impl ChatTemplate {
             variables.insert("tools".into(), tools.collect());
         }
         variables.insert("add_generation_prompt".into(), true.into());
-        variables.insert("bos_token".into(), self.bos_token.as_str().into());
-        variables.insert("eos_token".into(), self.eos_token.as_str().into());
+        variables.insert("bos_token".into(), self.bos_text.as_str().into());
+        variables.insert("eos_token".into(), self.eos_text.as_str().into());
         if let Some(think) = think {
             variables.insert("enable_thinking".into(), think.is_on().into());
             if !think.level().is_empty() {
@@ -174,6 +168,20 @@ impl ChatTemplate {
         };
         !shows(false) && shows(true)
     }
+}
+
+/// Bare mentions such as `custom_tools` are enough: templates rename the variable first.
+fn mentions_tools(source: &str) -> bool {
+    let mut rest = source;
+    while let Some(at) = rest.find("tools") {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let before = rest[..at].chars().next_back();
+        rest = &rest[at + "tools".len()..];
+        if !before.is_some_and(is_word) && !rest.starts_with(is_word) {
+            return true;
+        }
+    }
+    false
 }
 
 fn bends(messages: &[Message]) -> impl Iterator<Item = Bend> {

@@ -2,8 +2,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::fixtures::{conversations, folder, read};
 use super::super::message::{FunctionCall, Level, ToolCall};
-use super::super::parsed::Parsed;
-use super::super::thinking::ThinkingSplitter;
+use super::super::tools::Piece;
 use super::*;
 
 /// One token per word, so that budgets are easy to read.
@@ -11,51 +10,48 @@ fn words(text: &str) -> usize {
     text.split_whitespace().count()
 }
 
-fn prompt(messages: &[Message], context_tokens: usize) -> ChatPrompt<'static> {
-    ChatPrompt {
-        messages: messages.to_vec(),
-        tools: &[],
-        think: None,
+fn budget(context_tokens: usize) -> Budget<'static> {
+    Budget {
         tokens: &words,
         context_tokens,
         truncate: true,
     }
 }
 
-/// A tokenizer that puts one token in front.
-fn words_behind_bos(text: &str) -> usize {
-    1 + words(text)
-}
-
-fn go(template: &str) -> PromptSource {
-    PromptSource {
+fn go(template: &str) -> PromptParts {
+    PromptParts {
         template: Some(template.to_owned()),
-        ..PromptSource::default()
+        ..PromptParts::default()
     }
 }
 
-fn jinja(template: &str) -> PromptSource {
-    PromptSource {
+fn jinja(template: &str) -> PromptParts {
+    PromptParts {
         jinja: Some(template.to_owned()),
-        ..PromptSource::default()
+        ..PromptParts::default()
     }
 }
 
-fn chat(source: PromptSource, messages: &[Message]) -> Result<String, PromptError> {
-    Ok(ModelPrompt::new(source)?
-        .render_chat(&prompt(messages, 10_000))?
-        .text)
+fn chat(parts: PromptParts, messages: &[Message]) -> Result<String, PromptError> {
+    let chat = ChatPrompt {
+        messages,
+        tools: &[],
+        think: None,
+        budget: budget(10_000),
+    };
+    Ok(ModelPrompt::new(parts)?.render_chat(&chat)?.text)
 }
 
-fn generate<'a>(text: &'a str, chat: &'a ChatPrompt<'a>) -> GeneratePrompt<'a> {
+fn generate<'a>(prompt: &'a str) -> GeneratePrompt<'a> {
     GeneratePrompt {
-        prompt: text,
+        prompt,
         suffix: "",
         system: "",
         template: "",
         images: &[],
+        think: None,
         has_context: false,
-        chat,
+        budget: budget(10_000),
     }
 }
 
@@ -64,6 +60,10 @@ fn turns(texts: &[(&str, &str)]) -> Vec<Message> {
         .iter()
         .map(|(role, text)| Message::new(*role, *text))
         .collect()
+}
+
+fn tool() -> Tool {
+    Tool::new(&json!({"function": {"name": "now", "description": "the time"}})).unwrap()
 }
 
 const PLAIN: &str = "{{ range .Messages }}{{ .Role }}: {{ .Content }}\n{{ end }}";
@@ -113,19 +113,20 @@ fn recorded_tool_chats_come_out_of_go_templates() {
         assert!(model.can(Capability::Tools), "{name}");
         assert_eq!(model.can(Capability::Insert), name == "qwen2.5");
         let chat = ChatPrompt {
+            messages: &messages,
             tools: &tools,
-            ..prompt(&messages, 10_000)
+            think: None,
+            budget: budget(10_000),
         };
-        let rendered = model.render_chat(&chat).unwrap();
+        let mut rendered = model.render_chat(&chat).unwrap();
         assert_eq!(
             rendered.text,
             read(&folder, &format!("{name}.out")),
             "{name}"
         );
-        let mut parser = model.tool_parser(&tools);
-        let mut pieces = parser.push(answer);
-        pieces.extend(parser.finish());
-        let [Parsed::Call(call)] = &pieces[..] else {
+        let mut pieces = rendered.parser.push(answer);
+        pieces.extend(rendered.parser.finish());
+        let [Piece::Call(call)] = &pieces[..] else {
             panic!("{name}: {pieces:?}");
         };
         assert_eq!(call.function.name, "get_current_weather");
@@ -147,12 +148,13 @@ fn recorded_chats_come_out_of_jinja_templates() {
         "meta-llama-Llama-3.1-8B-Instruct",
         "mistralai-Mistral-Nemo-Instruct-2407",
     ] {
-        let parts = PromptSource {
-            bos_token: "<s>".to_owned(),
-            eos_token: "</s>".to_owned(),
+        let parts = PromptParts {
+            bos_text: "<s>".to_owned(),
+            eos_text: "</s>".to_owned(),
+            adds_bos: true,
             ..jinja(&read(&folder, &format!("{name}.jinja")))
         };
-        let model = ModelPrompt::new(parts).unwrap();
+        let model = ModelPrompt::new(parts.clone()).unwrap();
         assert!(model.can(Capability::Tools), "{name}");
         assert_eq!(
             model.can(Capability::Thinking),
@@ -163,12 +165,8 @@ fn recorded_chats_come_out_of_jinja_templates() {
             let want = read(&folder, &format!("{name}.{case}.out"));
             // The tokenizer adds the token that the text would begin with.
             let want = want.strip_prefix("<s>").unwrap_or(&want);
-            let chat = ChatPrompt {
-                tokens: &words_behind_bos,
-                ..prompt(&messages, 10_000)
-            };
             assert_eq!(
-                model.render_chat(&chat).unwrap().text,
+                chat(parts.clone(), &messages).unwrap(),
                 want,
                 "{name} {case}"
             );
@@ -223,7 +221,7 @@ fn system_texts_move_where_a_template_has_no_such_role() {
     let always = chat(jinja("{{ raise_exception('never') }}"), &messages);
     assert_eq!(
         always,
-        Err(PromptError::Refused("chat template: never".to_owned()))
+        Err(PromptError::Jinja(JinjaError::Raised("never".into())))
     );
 }
 
@@ -255,8 +253,8 @@ fn arguments_are_text_only_where_a_template_wants_text() {
 
 #[test]
 fn system_and_history_come_first() {
-    let parts = PromptSource {
-        system: Some("S".to_owned()),
+    let parts = PromptParts {
+        system: "S".to_owned(),
         messages: turns(&[("user", "h"), ("assistant", "i")]),
         ..go(PLAIN)
     };
@@ -269,28 +267,18 @@ fn system_and_history_come_first() {
         "user: h\nassistant: i\nsystem: T\nuser: u\n"
     );
     let model = ModelPrompt::new(parts).unwrap();
-    let settings = prompt(&[], 10_000);
-    assert_eq!(
-        model
-            .render_generate(&generate("u", &settings))
-            .unwrap()
-            .text,
-        want
-    );
+    assert_eq!(model.render_generate(&generate("u")).unwrap().text, want);
     let request = GeneratePrompt {
         system: "R",
         has_context: true,
-        ..generate("u", &settings)
+        ..generate("u")
     };
     assert_eq!(
         model.render_generate(&request).unwrap().text,
         "system: R\nuser: u\n"
     );
     let none = chat(go(PLAIN), &[]);
-    assert_eq!(
-        none,
-        Err(PromptError::Refused("there are no messages".to_owned()))
-    );
+    assert_eq!(none, Err(PromptError::NoMessages));
 }
 
 #[test]
@@ -336,66 +324,55 @@ fn templates_without_messages_run_turn_by_turn() {
 fn models_without_templates() {
     let messages = turns(&[("user", "a"), ("assistant", "b"), ("user", "c")]);
     assert_eq!(
-        chat(PromptSource::default(), &messages).unwrap(),
+        chat(PromptParts::default(), &messages).unwrap(),
         "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n\
          <|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\n"
     );
-    let model = ModelPrompt::new(PromptSource {
-        system: Some("S".to_owned()),
-        ..PromptSource::default()
+    let model = ModelPrompt::new(PromptParts {
+        system: "S".to_owned(),
+        ..PromptParts::default()
     })
     .unwrap();
-    let settings = prompt(&[], 10_000);
-    assert_eq!(
-        model
-            .render_generate(&generate("a", &settings))
-            .unwrap()
-            .text,
-        "a"
-    );
+    assert_eq!(model.render_generate(&generate("a")).unwrap().text, "a");
     assert_eq!(model.capabilities(), []);
-    assert_eq!(model.template_text(), "{{ .Prompt }}");
 }
 
 #[test]
 fn a_suffix_goes_around_everything_else() {
     let fim = "{{- if .Suffix }}<PRE> {{ .Prompt }} <SUF>{{ .Suffix }} <MID>\
                {{- else }}{{ .Prompt }}{{- end }}";
-    let parts = PromptSource {
-        system: Some("S".to_owned()),
+    let parts = PromptParts {
+        system: "S".to_owned(),
         jinja: Some(PLAIN_JINJA.to_owned()),
         ..go(fim)
     };
     let model = ModelPrompt::new(parts).unwrap();
     assert_eq!(model.capabilities(), [Capability::Insert]);
-    let settings = prompt(&[], 10_000);
     let request = GeneratePrompt {
         suffix: "    return c",
-        ..generate("def add(", &settings)
+        ..generate("def add(")
     };
     let text = model.render_generate(&request).unwrap().text;
     assert_eq!(text, "<PRE> def add( <SUF>    return c <MID>");
     let plain = ModelPrompt::new(go(PLAIN)).unwrap();
-    let refused = plain.render_generate(&request);
-    assert!(
-        matches!(refused, Err(PromptError::Refused(_))),
-        "{refused:?}"
+    assert_eq!(
+        plain.render_generate(&request).err(),
+        Some(PromptError::NoSuffix)
     );
 }
 
 #[test]
 fn a_requests_template_replaces_the_models() {
     let model = ModelPrompt::new(jinja(PLAIN_JINJA)).unwrap();
-    let settings = prompt(&[], 10_000);
     let request = GeneratePrompt {
         template: "<{{ .System }}|{{ .Prompt }}>",
         system: "s",
-        ..generate("p", &settings)
+        ..generate("p")
     };
     assert_eq!(model.render_generate(&request).unwrap().text, "<s|p>");
     let broken = GeneratePrompt {
         template: "{{ nothing }}",
-        ..generate("p", &settings)
+        ..generate("p")
     };
     let error = model.render_generate(&broken).unwrap_err();
     assert_eq!(
@@ -425,19 +402,17 @@ fn the_template_with_more_abilities_is_used() {
         (go_declares, jinja_declares, None, Way::Go),
     ];
     for (go, jinja, preferred, way) in cases {
-        let parts = PromptSource {
+        let parts = PromptParts {
             template: Some(go.to_owned()),
             jinja: Some(jinja.to_owned()),
-            prefer_go_template: preferred,
-            ..PromptSource::default()
+            go_template: preferred,
+            ..PromptParts::default()
         };
         let model = ModelPrompt::new(parts).unwrap();
-        let used = if way == Way::Go { go } else { jinja };
-        assert_eq!(model.template_text(), used);
         assert_eq!(model.way, way, "{go} against {jinja}, {preferred:?}");
     }
-    let off = PromptSource {
-        prefer_go_template: Some(false),
+    let off = PromptParts {
+        go_template: Some(false),
         ..go(PLAIN)
     };
     assert_eq!(ModelPrompt::new(off).unwrap().way, Way::ChatMl);
@@ -445,24 +420,24 @@ fn the_template_with_more_abilities_is_used() {
 
 #[test]
 fn a_broken_template_gives_way_to_the_other() {
-    let parts = PromptSource {
+    let parts = PromptParts {
         template: Some("{{ nothing }}".to_owned()),
         ..jinja(PLAIN_JINJA)
     };
     let user = turns(&[("user", "u")]);
     assert_eq!(chat(parts, &user).unwrap(), "user= u\n");
-    let parts = PromptSource {
+    let parts = PromptParts {
         jinja: Some("{% if".to_owned()),
         ..go(PLAIN)
     };
     assert_eq!(chat(parts, &user).unwrap(), "user: u\n");
     assert!(matches!(
         chat(jinja("{% if"), &user),
-        Err(PromptError::Template(TemplateError::Jinja(_)))
+        Err(PromptError::Jinja(_))
     ));
     assert!(matches!(
         chat(go("{{ if"), &user),
-        Err(PromptError::Template(TemplateError::Go(_)))
+        Err(PromptError::GoTemplate(_))
     ));
 }
 
@@ -479,8 +454,13 @@ fn the_oldest_messages_go_when_the_context_is_short() {
     let model = ModelPrompt::new(go(PLAIN)).unwrap();
     let with = |context_tokens, truncate| {
         let chat = ChatPrompt {
-            truncate,
-            ..prompt(&messages, context_tokens)
+            messages: &messages,
+            tools: &[],
+            think: None,
+            budget: Budget {
+                truncate,
+                ..budget(context_tokens)
+            },
         };
         model.render_chat(&chat).unwrap().text
     };
@@ -513,7 +493,12 @@ fn shortening_passes_over_starts_that_a_template_refuses() {
     ]);
     let model = ModelPrompt::new(jinja(template)).unwrap();
     for (context_tokens, want) in [(5, "a b c d e "), (4, "c d e "), (3, "c d e "), (2, "e ")] {
-        let chat = prompt(&messages, context_tokens);
+        let chat = ChatPrompt {
+            messages: &messages,
+            tools: &[],
+            think: None,
+            budget: budget(context_tokens),
+        };
         assert_eq!(
             model.render_chat(&chat).unwrap().text,
             want,
@@ -535,7 +520,12 @@ fn images_are_marked_and_counted() {
     ];
     let model = ModelPrompt::new(go("{{ range .Messages }}{{ .Content }};{{ end }}")).unwrap();
     let with = |context_tokens| {
-        let chat = prompt(&messages, context_tokens);
+        let chat = ChatPrompt {
+            messages: &messages,
+            tools: &[],
+            think: None,
+            budget: budget(context_tokens),
+        };
         let rendered = model.render_chat(&chat).unwrap();
         (rendered.text, rendered.images.len())
     };
@@ -554,24 +544,27 @@ fn thinking_is_on_by_default_and_read_from_the_answer() {
     assert_eq!(model.capabilities(), [Capability::Thinking]);
     let user = turns(&[("user", "u")]);
     let cases = [
-        (None, "u|true  true|<t>"),
-        (Some(Think::On), "u|true  true|<t>"),
-        (Some(Think::Off), "u|false  true|"),
-        (Some(Think::Level(Level::High)), "u|true high true|<t>"),
+        (None, "u|true  true|<t>", true),
+        (Some(Think::On), "u|true  true|<t>", true),
+        (Some(Think::Off), "u|false  true|", false),
+        (
+            Some(Think::Level(Level::High)),
+            "u|true high true|<t>",
+            true,
+        ),
     ];
-    let tags = model.thinking_tags().unwrap();
-    for (think, want) in cases {
+    for (think, want, splits) in cases {
         let chat = ChatPrompt {
+            messages: &user,
+            tools: &[],
             think,
-            ..prompt(&user, 100)
+            budget: budget(100),
         };
-        let rendered = model.render_chat(&chat).unwrap();
+        let mut rendered = model.render_chat(&chat).unwrap();
         assert_eq!(rendered.text, want);
-        // The prompt has opened the thoughts already, or it has not.
-        let mut splitter = ThinkingSplitter::new(tags.clone(), &rendered.text);
-        let first = splitter.push("x</t>y").remove(0);
-        let is_thought = first == Parsed::Thinking("x".to_owned());
-        assert_eq!(is_thought, want.ends_with("<t>"), "{think:?}");
+        let first = rendered.parser.push("x</t>y").remove(0);
+        let thought = Piece::Thinking("x".to_owned());
+        assert_eq!(first == thought, splits, "{think:?}");
     }
     let plain = go("{{ range .Messages }}{{ .Content }}{{ end }}{{ .Think }}{{ .IsThinkSet }}");
     assert_eq!(chat(plain, &user).unwrap(), "ufalsefalse");
@@ -585,22 +578,17 @@ fn earlier_thoughts_are_dropped_for_some_families() {
         ("user", "c"),
         ("assistant", "<think>t</think>d"),
     ]);
-    let with = |architecture: &str, jinja: &str| {
-        let source = PromptSource {
-            architecture: architecture.to_owned(),
-            jinja: Some(jinja.to_owned()),
-            prefer_go_template: Some(true),
-            ..go("{{ range .Messages }}{{ .Content }};{{ end }}")
-        };
-        chat(source, &messages).unwrap()
+    let parts = |family: &str, model: &str| PromptParts {
+        family: family.to_owned(),
+        model: model.to_owned(),
+        ..go("{{ range .Messages }}{{ .Content }};{{ end }}")
     };
-    for text in [with("qwen3", "x"), with("llama", "<｜Assistant｜></think>")] {
+    for (family, model) in [("qwen3", ""), ("qwen2", "deepseek-r1")] {
+        let text = chat(parts(family, model), &messages).unwrap();
         assert_eq!(text, "a;b;c;<think>t</think>d;");
     }
-    assert_eq!(
-        with("llama", "x"),
-        "a;<think>t</think>b;c;<think>t</think>d;"
-    );
+    let text = chat(parts("llama", "x"), &messages).unwrap();
+    assert_eq!(text, "a;<think>t</think>b;c;<think>t</think>d;");
 }
 
 #[test]
@@ -615,8 +603,10 @@ fn thinking_reaches_jinja_templates() {
         (Some(Think::Level(Level::Low)), "ulow"),
     ] {
         let chat = ChatPrompt {
+            messages: &user,
+            tools: &[],
             think,
-            ..prompt(&user, 100)
+            budget: budget(100),
         };
         assert_eq!(model.render_chat(&chat).unwrap().text, want);
     }
@@ -635,16 +625,35 @@ fn a_last_assistant_message_is_continued() {
 
 #[test]
 fn one_bos_is_enough() {
-    let source = PromptSource {
-        bos_token: "<s>".to_owned(),
+    let parts = |adds_bos| PromptParts {
+        bos_text: "<s>".to_owned(),
+        adds_bos,
         ..jinja("{{ bos_token }}{{ messages[0].content }}")
     };
-    let model = ModelPrompt::new(source).unwrap();
-    let without = prompt(&turns(&[("user", "<s>u")]), 100);
-    assert_eq!(model.render_chat(&without).unwrap().text, "<s><s>u");
-    let with = ChatPrompt {
-        tokens: &words_behind_bos,
-        ..without
-    };
-    assert_eq!(model.render_chat(&with).unwrap().text, "<s>u");
+    let user = turns(&[("user", "<s>u")]);
+    assert_eq!(chat(parts(true), &user).unwrap(), "<s>u");
+    assert_eq!(chat(parts(false), &user).unwrap(), "<s><s>u");
+}
+
+#[test]
+fn tools_are_read_from_answers_only_when_there_are_any() {
+    let model = ModelPrompt::new(go(PLAIN)).unwrap();
+    let user = turns(&[("user", "u")]);
+    let tools = [tool()];
+    let answer = "{\"name\": \"now\", \"parameters\": {}}";
+    for tools in [&tools[..], &[]] {
+        let chat = ChatPrompt {
+            messages: &user,
+            tools,
+            think: None,
+            budget: budget(100),
+        };
+        let mut parser = model.render_chat(&chat).unwrap().parser;
+        let pieces = parser.push(answer);
+        assert_eq!(
+            matches!(pieces[..], [Piece::Call(_)]),
+            !tools.is_empty(),
+            "{pieces:?}"
+        );
+    }
 }

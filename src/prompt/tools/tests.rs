@@ -33,12 +33,12 @@ fn parse(tag: &str, output: &str, size: usize) -> (String, Vec<(String, Value)>)
     let (mut content, mut calls) = (String::new(), Vec::new());
     for piece in pieces {
         match piece {
-            Parsed::Content(text) => content.push_str(&text),
-            Parsed::Call(call) => {
+            Piece::Content(text) => content.push_str(&text),
+            Piece::Call(call) => {
                 assert_eq!(call.function.index, calls.len());
                 calls.push((call.function.name, Value::Object(call.function.arguments)));
             }
-            Parsed::Thinking(_) => panic!("tool parsers do not think"),
+            Piece::Thinking(_) => panic!("tool parsers do not think"),
         }
     }
     (content, calls)
@@ -161,8 +161,8 @@ fn calls_are_found_however_the_output_is_cut() {
 #[test]
 fn content_before_a_tag_is_not_held_back() {
     let mut parser = ToolParser::new(vec!["<tool_call>".to_owned()], &tools());
-    assert_eq!(parser.push("Hello <"), [Parsed::Content("Hello ".into())]);
-    assert_eq!(parser.push("b> wo"), [Parsed::Content("<b> wo".into())]);
+    assert_eq!(parser.push("Hello <"), [Piece::Content("Hello ".into())]);
+    assert_eq!(parser.push("b> wo"), [Piece::Content("<b> wo".into())]);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn several_tags_may_announce_calls() {
     let mut parser = ToolParser::new(tags, &tools());
     let pieces = parser.push("Text <|python_tag|>{\"name\": \"add\", \"parameters\": {\"a\": 1}}");
     assert!(
-        matches!(&pieces[..], [Parsed::Content(_), Parsed::Call(call)] if call.function.name == "add")
+        matches!(&pieces[..], [Piece::Content(_), Piece::Call(call)] if call.function.name == "add")
     );
 }
 
