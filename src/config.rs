@@ -19,6 +19,9 @@ pub use host::Host;
 
 use duration::{keep_alive, parse_duration};
 
+/// The version of Ollama that this program stands in for; clients switch features on by it.
+pub const API_VERSION: &str = "0.13.5";
+
 const DEFAULT_KEEP_ALIVE: KeepAlive = KeepAlive::For(Duration::from_secs(5 * 60));
 const DEFAULT_LOAD_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 const DEFAULT_MAX_LOADED_MODELS: usize = 3;
