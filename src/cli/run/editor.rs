@@ -25,7 +25,7 @@ const DEFAULT_EDITOR: &str = "vi";
 pub(super) enum Line {
     /// A line, or several that were pasted.
     Text(String),
-    /// Ctrl+C; whether something had been typed.
+    /// Ctrl+C.
     Interrupted {
         /// Nothing had been typed.
         empty: bool,
@@ -50,6 +50,8 @@ pub(super) struct Keyboard {
     external: String,
     /// Set when the line is wanted in the external editor.
     edit: Arc<AtomicBool>,
+    /// Whether the line was empty at the last Ctrl+C.
+    empty: Arc<AtomicBool>,
 }
 
 impl Keyboard {
@@ -60,6 +62,9 @@ impl Keyboard {
         let handler = EditKey(Arc::clone(&edit));
         let handler = EventHandler::Conditional(Box::new(handler));
         editor.bind_sequence(KeyEvent::ctrl('G'), handler);
+        let empty = Arc::new(AtomicBool::new(true));
+        let handler = EventHandler::Conditional(Box::new(InterruptKey(Arc::clone(&empty))));
+        editor.bind_sequence(KeyEvent::ctrl('C'), handler);
         let history = config.state_dir.as_ref().map(|dir| dir.join("history"));
         if let Some(path) = &history {
             // No history yet, or one that cannot be read: begin a new one.
@@ -75,6 +80,7 @@ impl Keyboard {
             keep: !config.no_history,
             external,
             edit,
+            empty,
         })
     }
 
@@ -106,7 +112,11 @@ impl Lines for Keyboard {
                     self.remember(&line);
                     return Ok(Line::Text(line));
                 }
-                Err(ReadlineError::Interrupted) => return Ok(Line::Interrupted { empty: true }),
+                Err(ReadlineError::Interrupted) => {
+                    return Ok(Line::Interrupted {
+                        empty: self.empty.load(Ordering::Relaxed),
+                    });
+                }
                 Err(ReadlineError::Eof) => return Ok(Line::End),
                 Err(error) => return Err(error.into()),
             }
@@ -125,6 +135,16 @@ impl ConditionalEventHandler for EditKey {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext) -> Option<Cmd> {
         self.0.store(true, Ordering::Relaxed);
         Some(Cmd::AcceptLine)
+    }
+}
+
+/// Interrupts, and leaves word whether anything had been typed.
+struct InterruptKey(Arc<AtomicBool>);
+
+impl ConditionalEventHandler for InterruptKey {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext) -> Option<Cmd> {
+        self.0.store(context.line().is_empty(), Ordering::Relaxed);
+        Some(Cmd::Interrupt)
     }
 }
 

@@ -46,13 +46,10 @@ pub(super) async fn talk(
     loop {
         let prompt = if input.is_open() { MORE_PROMPT } else { PROMPT };
         let step = match repl.lines.read(prompt)? {
-            Line::End => {
-                writeln!(repl.session.out)?;
-                return Ok(());
-            }
+            Line::End => return Ok(()),
             Line::Interrupted { empty } => {
                 if empty && !input.is_open() {
-                    writeln!(repl.session.out, "\nUse Ctrl + d or /bye to exit.")?;
+                    writeln!(repl.session.out, "Use Ctrl + d or /bye to exit.")?;
                 }
                 input.reset();
                 continue;
@@ -63,15 +60,13 @@ pub(super) async fn talk(
             Step::More | Step::Nothing => {}
             Step::Command(Command::Bye) => return Ok(()),
             Step::Command(command) => {
-                if let Err(error) = repl.obey(command).await {
-                    report(error)?;
-                }
+                let result = tokio::select! {
+                    result = repl.obey(command) => result,
+                    _ = tokio::signal::ctrl_c() => Ok(()),
+                };
+                result.or_else(report)?;
             }
-            Step::Prompt(text) => {
-                if let Err(error) = repl.answer(text).await {
-                    report(error)?;
-                }
-            }
+            Step::Prompt(text) => repl.answer(text).await.or_else(report)?,
         }
     }
 }

@@ -212,7 +212,7 @@ async fn a_conversation_remembers_what_was_said() {
     ];
     let out = talk(&server, &lines).await;
     let want = ">>> old question\nold answer\n\nSet system message.\nSet parameter 'seed' to '7'\n\
-                Hello\n\nHello\n\n\n";
+                Hello\n\nHello\n\n";
     assert_eq!(out, want);
     let bodies = server.bodies("POST /api/chat");
     let system = json!({"role": "system", "content": "Be brief."});
