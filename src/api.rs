@@ -34,7 +34,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::engine::{Engine, EngineConfig};
-use crate::store::{Registry, Store, StoreError};
+use crate::store::{Registry, RegistryOptions, Store, StoreError};
 
 use catalog::Catalog;
 use hosts::Access;
@@ -93,10 +93,11 @@ impl App {
             isa: config.isa.clone(),
             memory_limit_bytes: config.memory_limit,
         });
+        let key = config.state_dir.as_ref().map(|dir| dir.join("id_ed25519"));
         Ok(App {
             store,
             engine,
-            registry: Registry::new(config.state_dir.clone()),
+            registry: Registry::new(RegistryOptions::new(ollama::VERSION, key))?,
             access: Arc::new(Access::new(&config.origins, listen)),
             config: Arc::new(config),
             catalog: Arc::default(),

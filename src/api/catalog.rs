@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wick_models::Gguf;
 use wick_models::gguf::Value;
 
-use crate::prompt::{Capability, ModelPrompt, PromptSource};
+use crate::prompt::render::{Capability, ModelPrompt, PromptParts};
 use crate::store::{ModelName, StoreError, StoredModel};
 
 use super::App;
@@ -42,8 +42,6 @@ pub(crate) struct Model {
 pub(crate) struct Facts {
     /// `general.architecture`.
     pub architecture: String,
-    /// Number of weights.
-    pub parameters: u64,
     /// Context the model was trained on, in tokens.
     pub context_tokens: Option<u64>,
     /// Width of its vectors.
@@ -56,30 +54,31 @@ pub(crate) struct Facts {
     pub normalizes: bool,
     /// The Jinja template.
     pub jinja: Option<String>,
-    /// Text of the token that starts a prompt, and whether the tokenizer puts it there.
-    pub bos: Option<String>,
-    /// Text of the token that ends a turn.
-    pub eos: Option<String>,
+    /// Text of the token that starts a prompt; may be empty.
+    pub bos: String,
+    /// Whether the tokenizer puts it there.
+    pub adds_bos: bool,
+    /// Text of the token that ends a turn; may be empty.
+    pub eos: String,
 }
 
 impl Facts {
     fn read(gguf: &Gguf) -> Result<Facts, wick_models::Error> {
         let architecture = gguf.architecture().to_owned();
         // The text that a token id in the metadata stands for.
-        let token = |key: &str| -> Result<Option<String>, wick_models::Error> {
+        let token = |key: &str| -> Result<String, wick_models::Error> {
             let tokens = match gguf.value("tokenizer.ggml.tokens") {
                 Some(Value::Array(tokens)) => tokens.as_slice(),
                 _ => &[],
             };
             let id = gguf.u64(key)?.and_then(|id| usize::try_from(id).ok());
             Ok(match id.and_then(|id| tokens.get(id)) {
-                Some(Value::String(text)) => Some(text.clone()),
-                _ => None,
+                Some(Value::String(text)) => text.clone(),
+                _ => String::new(),
             })
         };
         let embeds = gguf.arch_u64("pooling_type")?.is_some();
         Ok(Facts {
-            parameters: gguf.parameter_count(),
             context_tokens: gguf.arch_u64("context_length")?,
             embedding_length: gguf.arch_u64("embedding_length")?,
             embeds,
@@ -87,6 +86,7 @@ impl Facts {
             normalizes: embeds && ["gemma", "qwen3"].iter().any(|a| architecture.starts_with(a)),
             jinja: gguf.str("tokenizer.chat_template")?.map(str::to_owned),
             bos: token("tokenizer.ggml.bos_token_id")?,
+            adds_bos: adds_bos(gguf)?,
             eos: token("tokenizer.ggml.eos_token_id")?,
             architecture,
         })
@@ -99,9 +99,9 @@ impl Model {
         !self.facts.embeds
     }
 
-    /// Whether it understands images. None of the models that run here do, whatever their files hold.
+    /// Whether its template has room for this.
     pub(crate) fn has(&self, capability: Capability) -> bool {
-        self.prompt.capabilities().contains(&capability)
+        self.prompt.can(capability)
     }
 
     /// What clients are told that it can do.
@@ -117,11 +117,7 @@ impl Model {
             add("vision");
         }
         for capability in self.prompt.capabilities() {
-            add(match capability {
-                Capability::Tools => "tools",
-                Capability::Insert => "insert",
-                Capability::Thinking => "thinking",
-            });
+            add(capability.as_str());
         }
         all
     }
@@ -160,23 +156,31 @@ impl App {
             Ok(Facts::read(&Gguf::header_only(&path)?)?)
         })?;
         let prompt = cached(&self.catalog.prompts, &stored.digest, || {
-            Ok(ModelPrompt::new(PromptSource {
+            Ok(ModelPrompt::new(PromptParts {
                 template: stored.template.clone(),
                 jinja: facts.jinja.clone(),
-                system: stored.system.clone(),
+                system: stored.system.clone().unwrap_or_default(),
                 messages: stored
                     .messages
                     .iter()
                     .map(|m| crate::prompt::Message::new(m.role.to_lowercase(), m.content.clone()))
                     .collect(),
-                bos_token: facts.bos.clone().unwrap_or_default(),
-                eos_token: facts.eos.clone().unwrap_or_default(),
-                architecture: facts.architecture.clone(),
-                prefer_go_template: self.config.go_template,
+                bos_text: facts.bos.clone(),
+                eos_text: facts.eos.clone(),
+                adds_bos: facts.adds_bos,
+                family: facts.architecture.clone(),
+                model: stored.name.model().to_owned(),
+                go_template: self.config.go_template,
             })?)
         })?;
         Ok(Some(Model { stored, path, facts, prompt }))
     }
+}
+
+/// What the tokenizer will do: as the file says, or as its kind of vocabulary always does.
+fn adds_bos(gguf: &Gguf) -> Result<bool, wick_models::Error> {
+    let kind = gguf.str("tokenizer.ggml.model")?;
+    Ok(gguf.bool("tokenizer.ggml.add_bos_token")?.unwrap_or(matches!(kind, Some("llama" | "bert"))))
 }
 
 /// Runs work that reads files or computes for long, away from the threads that serve connections.

@@ -9,11 +9,19 @@ use serde_json::{Value, json};
 use tracing::error;
 
 use crate::engine::EngineError;
-use crate::prompt::{MessageError, PromptError};
+use crate::prompt::MessageError;
+use crate::prompt::jinja::JinjaError;
+use crate::prompt::render::PromptError;
 use crate::store::{NameError, RegistryError, RequestError, StoreError};
 
 use super::body::BodyError;
 use super::options::OptionError;
+
+/// What nginx answers to clients that are gone.
+const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {
+    Ok(status) => status,
+    Err(_) => StatusCode::BAD_REQUEST,
+};
 
 /// Why a request was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -280,12 +288,15 @@ fn store_status(error: &StoreError) -> StatusCode {
             | RequestError::NotGguf
             | RequestError::UnknownType
             | RequestError::BadRemote
+            | RequestError::DraftQuantize
+            | RequestError::Template(_)
             | RequestError::Info { .. } => StatusCode::BAD_REQUEST,
             RequestError::AlreadyQuantized | RequestError::Quantization(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         },
         StoreError::PullManifest(RegistryError::NotFound) => StatusCode::NOT_FOUND,
+        StoreError::Canceled => CLIENT_CLOSED_REQUEST,
         StoreError::BlobNotFound(_)
         | StoreError::CorruptManifest { .. }
         | StoreError::DownloadMismatch { .. }
@@ -313,7 +324,11 @@ fn engine_status(error: &EngineError) -> StatusCode {
 
 fn prompt_status(error: &PromptError) -> StatusCode {
     match error {
-        PromptError::Template(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        // The template has the last word on which conversations make sense.
+        PromptError::Jinja(JinjaError::Raised(_))
+        | PromptError::NoSuffix
+        | PromptError::NoMessages => StatusCode::BAD_REQUEST,
+        PromptError::GoTemplate(_) | PromptError::Jinja(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

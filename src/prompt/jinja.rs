@@ -16,6 +16,8 @@ const FUEL: u64 = 20_000_000;
 const MAX_RECURSION: usize = 100;
 /// Templates longer than this are refused; the longest known ones have some 30 thousand bytes.
 const MAX_TEMPLATE_BYTES: usize = 1 << 20;
+/// Longest text a template may write.
+const MAX_TEXT_BYTES: usize = 64 << 20;
 /// Nested lists and objects that `tojson` writes.
 const MAX_JSON_DEPTH: usize = 128;
 const NAME: &str = "chat";
@@ -94,16 +96,40 @@ impl JinjaTemplate {
         let variables = variables
             .iter()
             .map(|(name, value)| (name.as_str(), from_json(value)));
-        self.environment
-            .get_template(NAME)
-            .and_then(|template| template.render(Value::from_pairs(variables)))
-            .map_err(|error| match raised(&error) {
+        let mut out = Limited(Vec::new());
+        let rendered = self.environment.get_template(NAME).and_then(|template| {
+            template.render_captured_to(Value::from_pairs(variables), &mut out)?;
+            Ok(())
+        });
+        match rendered {
+            // The engine writes characters only.
+            Ok(()) => Ok(String::from_utf8_lossy(&out.0).into_owned()),
+            Err(error) => Err(match raised(&error) {
                 Some(message) => JinjaError::Raised(message),
                 None => JinjaError::Render {
                     line: error.line().unwrap_or(1),
                     message: message(&error),
                 },
-            })
+            }),
+        }
+    }
+}
+
+/// A text that may not grow without end.
+struct Limited(Vec<u8>);
+
+impl std::io::Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_TEXT_BYTES {
+            let message = format!("more than {MAX_TEXT_BYTES} bytes of text");
+            return Err(std::io::Error::other(message));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -498,6 +524,7 @@ mod tests {
                 .is_err()
         );
         assert!(run("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}").is_err());
+        assert!(run("{% for a in range(10000) %}{{ 'a' * 1000000 }}{% endfor %}").is_err());
         assert!(run(&"{% if true %}".repeat(5000)).is_err());
         assert!(
             run(&format!(

@@ -129,33 +129,17 @@ impl ThinkingSplitter {
     }
 
     fn advance_thinking(&mut self, out: &mut Vec<Stretch>) -> bool {
-        let (end, next) = match self.buffer.find(&self.tags.close) {
-            Some(at) => (at, Some(at + self.tags.close.len())),
-            None => (
-                self.buffer.len() - overlap(&self.buffer, &self.tags.close),
-                None,
-            ),
-        };
-        // Spaces before the tag, or before what may become it, belong to neither side yet.
-        let thoughts = self.buffer[..end].trim_end();
-        let (thoughts, kept) = match next {
-            Some(_) => (thoughts.to_owned(), 0),
-            None => (thoughts.to_owned(), thoughts.len()),
-        };
+        let close = self.buffer.find(&self.tags.close);
+        let end = close.unwrap_or(self.buffer.len() - overlap(&self.buffer, &self.tags.close));
+        let thoughts: String = self.buffer.drain(..end).collect();
         if !thoughts.is_empty() {
             out.push(Stretch::Thinking(thoughts));
         }
-        match next {
-            Some(next) => {
-                self.buffer.drain(..next);
-                self.state = State::AfterClose;
-                true
-            }
-            None => {
-                self.buffer.drain(..kept);
-                false
-            }
+        if close.is_some() {
+            self.buffer.drain(..self.tags.close.len());
+            self.state = State::AfterClose;
         }
+        close.is_some()
     }
 }
 
@@ -207,7 +191,7 @@ mod tests {
             (
                 &[" \n<th", "ink>\n a", " b\n</thi", "nk>\n\n c "],
                 false,
-                "a b",
+                "a b\n",
                 "c ",
             ),
             (
@@ -249,9 +233,8 @@ mod tests {
     fn thoughts_are_not_held_back_longer_than_needed() {
         let mut splitter = ThinkingSplitter::new(ThinkingTags::default(), false);
         assert_eq!(splitter.push("<think>"), []);
-        assert_eq!(splitter.push("one"), [Stretch::Thinking("one".into())]);
-        assert_eq!(splitter.push(" "), []);
-        assert_eq!(splitter.push("two<"), [Stretch::Thinking(" two".into())]);
+        assert_eq!(splitter.push("one "), [Stretch::Thinking("one ".into())]);
+        assert_eq!(splitter.push("two<"), [Stretch::Thinking("two".into())]);
         assert_eq!(splitter.push("b"), [Stretch::Thinking("<b".into())]);
         assert!(!splitter.in_content());
         assert_eq!(splitter.push("</think>x"), [Stretch::Content("x".into())]);

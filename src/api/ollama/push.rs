@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::api::App;
 use crate::api::body::Body;
 use crate::api::error::{ApiError, Route};
-use crate::store::{self, ModelName};
+use crate::store::{self, ModelName, Pull, StoreError};
 
 use super::progress;
 
@@ -27,12 +27,12 @@ pub(super) async fn push(
 ) -> Result<Response, ApiError> {
     let text = if request.model.is_empty() { request.name } else { request.model };
     let name = ModelName::local(&text)
-        .map_err(crate::store::StoreError::Name)
+        .map_err(StoreError::Name)
         .and_then(|name| app.store.resolve(&name))
         .map_err(|source| ApiError::Model { route: Route::Push, name: text, source })?;
     let insecure = request.insecure;
     progress::run(request.stream.unwrap_or(true), move |events| async move {
-        store::push(&app.store, &app.registry, &name, insecure, events).await
+        store::push(&app.store, &app.registry, Pull { name, insecure }, events).await
     })
     .await
 }

@@ -12,7 +12,7 @@ use crate::api::body::Body;
 use crate::api::catalog::{Model, blocking};
 use crate::api::error::{ApiError, Route};
 use crate::api::{App, times};
-use crate::store::{self, Message};
+use crate::store::{Message, show};
 
 use super::models::Details;
 
@@ -89,9 +89,9 @@ fn details(model: Model, request: &ShowRequest) -> Result<ShowResponse, ApiError
     let projector = stored.projector_paths.first().map(|path| Gguf::header_only(path)).transpose()?;
     Ok(ShowResponse {
         license: stored.licenses.join("\n"),
-        modelfile: store::modelfile_text(&stored),
-        parameters: store::parameters_text(&stored.params),
-        template: model.prompt.template_text().to_owned(),
+        modelfile: show::modelfile(&stored),
+        parameters: show::parameters(&stored.params),
+        template: template(&model),
         system: stored.system.clone().unwrap_or_default(),
         details: Details { context_length: None, embedding_length: None, ..Details::of(&stored) },
         messages: stored.messages.clone(),
@@ -102,6 +102,14 @@ fn details(model: Model, request: &ShowRequest) -> Result<ShowResponse, ApiError
         modified_at: times::local(stored.modified),
         requires: stored.config.requires.clone(),
     })
+}
+
+/// The template in use.
+fn template(model: &Model) -> String {
+    let stored = model.stored.template.clone();
+    let jinja = model.facts.jinja.clone();
+    let text = if model.prompt.uses_jinja() { jinja.or(stored) } else { stored };
+    text.unwrap_or_default()
 }
 
 /// Metadata of a file; lists, which may be megabytes of tokens, only if `verbose`.

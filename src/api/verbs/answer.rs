@@ -7,8 +7,8 @@ use tokio::sync::mpsc::Receiver;
 use crate::api::error::ApiError;
 use crate::engine::{Event, Generation, Lease, StopReason, TokenLogprob, Usage};
 use crate::prompt::ToolCall;
-
-use super::reader::{Meaning, Reader};
+use crate::prompt::output::OutputParser;
+use crate::prompt::tools::Piece as Part;
 
 /// What is needed to write an answer.
 pub(super) struct Plan {
@@ -17,7 +17,7 @@ pub(super) struct Plan {
     /// The prompt as text, before it was cut.
     pub prompt: String,
     pub generation: Generation,
-    pub reader: Reader,
+    pub parser: OutputParser,
     /// The constraint holds from the first word after the thoughts on.
     pub constrain_after_thinking: bool,
     pub wants_context: bool,
@@ -29,7 +29,7 @@ pub(crate) struct Answer {
     lease: Lease,
     prompt: String,
     events: Receiver<Event>,
-    reader: Reader,
+    parser: OutputParser,
     /// Everything the model wrote.
     written: String,
     /// What to ask once the thoughts are over, where the answer has a form.
@@ -79,9 +79,16 @@ pub(crate) struct Finish {
 }
 
 impl Piece {
-    fn of(meaning: Meaning, logprobs: Vec<TokenLogprob>) -> Piece {
-        let Meaning { content, thinking, tool_calls } = meaning;
-        Piece { content, thinking, tool_calls, logprobs }
+    fn of(parts: Vec<Part>, logprobs: Vec<TokenLogprob>) -> Piece {
+        let mut piece = Piece { logprobs, ..Piece::default() };
+        for part in parts {
+            match part {
+                Part::Content(text) => piece.content.push_str(&text),
+                Part::Thinking(text) => piece.thinking.push_str(&text),
+                Part::Call(call) => piece.tool_calls.push(call),
+            }
+        }
+        piece
     }
 
     fn is_empty(&self) -> bool {
@@ -113,7 +120,7 @@ impl Answer {
             lease: plan.lease,
             prompt: plan.prompt,
             events,
-            reader: plan.reader,
+            parser: plan.parser,
             written: String::new(),
             then,
             before: Usage::default(),
@@ -153,13 +160,13 @@ impl Answer {
             let piece = match self.events.recv().await.ok_or_else(stopped)? {
                 Event::Text { text, logprobs, .. } => {
                     self.written.push_str(&text);
-                    let meaning = self.reader.push(&text);
-                    if self.then.is_some() && !meaning.content.is_empty() {
-                        let spoken = meaning.content.len();
+                    let piece = Piece::of(self.parser.push(&text), logprobs);
+                    if self.then.is_some() && !piece.content.is_empty() {
+                        let spoken = piece.content.len();
                         self.begin_answer(self.written.len().saturating_sub(spoken)).await?;
-                        Piece { thinking: meaning.thinking, ..Piece::default() }
+                        Piece { content: String::new(), ..piece }
                     } else {
-                        Piece::of(meaning, logprobs)
+                        piece
                     }
                 }
                 Event::Done { reason: StopReason::Stop, .. } if self.then.is_some() => {
@@ -168,7 +175,7 @@ impl Answer {
                     Piece::default()
                 }
                 Event::Done { reason, usage, .. } => {
-                    let rest = self.reader.finish();
+                    let rest = self.parser.finish();
                     self.over = Some(self.finish(reason, usage));
                     Piece::of(rest, Vec::new())
                 }

@@ -10,12 +10,11 @@ use crate::api::error::{ApiError, Missing, Route};
 use crate::api::fields::{self, KeepAliveField};
 use crate::api::options::Options;
 use crate::engine::{Constraint, Generation, Lease, LoadRequest};
-use crate::prompt::{
-    Capability, ChatPrompt, GeneratePrompt, Message, Rendered, Think, ThinkingTags, Tool,
-};
+use crate::prompt::output::OutputParser;
+use crate::prompt::render::{Budget, Capability, ChatPrompt, GeneratePrompt, Rendered};
+use crate::prompt::{Message, Think, Tool};
 
 use super::answer::{Answer, Plan};
-use super::reader::Reader;
 
 /// A request for text.
 #[derive(Clone, Debug, Default)]
@@ -199,8 +198,6 @@ struct Prepared {
     request: TextRequest,
     options: Options,
     constraint: Option<Constraint>,
-    tags: Option<ThinkingTags>,
-    reader: Reader,
 }
 
 impl Prepared {
@@ -220,11 +217,7 @@ impl Prepared {
             may_cut: request.truncate.unwrap_or(true) && request.shift.unwrap_or(true),
         };
         let tokens = room.fit(tokens)?;
-        let is_raw = matches!(&request.subject, Subject::Completion(c) if c.raw);
-        let thinks = !is_raw && request.think.is_some_and(Think::is_on);
-        let tags = if thinks { model.prompt.thinking_tags() } else { None };
-        let reader = Reader::new(&model.prompt, tags.clone(), &rendered.text, &request.tools);
-        Ok(Prepared { lease, rendered, tokens, request, options, constraint, tags, reader })
+        Ok(Prepared { lease, rendered, tokens, request, options, constraint })
     }
 
     async fn start(self, started: Instant) -> Result<Outcome, ApiError> {
@@ -249,9 +242,9 @@ impl Prepared {
             lease: self.lease,
             prompt: self.rendered.text,
             generation,
-            reader: self.reader,
             // Thoughts have no form: the answer is held to it from its first word on.
-            constrain_after_thinking: self.tags.is_some(),
+            constrain_after_thinking: !self.rendered.parser.thinking_is_over(),
+            parser: self.rendered.parser,
             wants_context,
         };
         Ok(Outcome::Answer(Box::new(Answer::start(plan).await?)))
@@ -263,28 +256,33 @@ fn render(model: &Model, request: &TextRequest, lease: &Lease) -> Result<Rendere
     let count = |text: &str| {
         tokenizer.encode(text, wick_models::AddSpecial::Yes).map_or(usize::MAX, |t| t.len())
     };
-    let chat = |messages: Vec<Message>| ChatPrompt {
-        messages,
-        tools: &request.tools,
-        think: request.think,
+    let budget = Budget {
         tokens: &count,
         context_tokens: lease.context_tokens(),
         truncate: request.truncate.unwrap_or(true),
     };
     match &request.subject {
-        Subject::Chat(messages) => Ok(model.prompt.render_chat(&chat(messages.clone()))?),
-        Subject::Completion(completion) if completion.raw => {
-            Ok(Rendered { text: completion.prompt.clone(), ..Rendered::default() })
-        }
+        Subject::Chat(messages) => Ok(model.prompt.render_chat(&ChatPrompt {
+            messages,
+            tools: &request.tools,
+            think: request.think,
+            budget,
+        })?),
+        Subject::Completion(completion) if completion.raw => Ok(Rendered {
+            text: completion.prompt.clone(),
+            images: Vec::new(),
+            parser: OutputParser::plain(),
+        }),
         Subject::Completion(completion) => {
             let mut rendered = model.prompt.render_generate(&GeneratePrompt {
                 prompt: &completion.prompt,
                 suffix: &completion.suffix,
                 system: &completion.system,
                 template: &completion.template,
-                has_context: !completion.context.is_empty(),
                 images: &completion.images,
-                chat: &chat(Vec::new()),
+                think: request.think,
+                has_context: !completion.context.is_empty(),
+                budget,
             })?;
             let vocab = tokenizer.vocab_size();
             if let Some(bad) = completion.context.iter().find(|id| **id as usize >= vocab) {

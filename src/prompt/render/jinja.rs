@@ -66,7 +66,8 @@ impl ChatTemplate {
     /// What announces calls in the answers.
     pub(super) fn tool_call_tags(&self) -> Vec<String> {
         const KNOWN: [(&str, &[&str]); 7] = [
-            ("<tool_call>", &["<tool_call>"]),
+            // Some models forget the marker.
+            ("<tool_call>", &["<tool_call>", "{"]),
             // Markers that are control tokens may be absent from the text of an answer.
             ("[TOOL_CALLS]", &["[TOOL_CALLS]", "["]),
             ("<|tool_call|>", &["<|tool_call|>", "["]),
