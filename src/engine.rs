@@ -18,7 +18,7 @@ mod tests;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-pub use manager::{Engine, Lease};
+pub use manager::{Engine, Lease, kernels};
 pub use sampler::Sampling;
 
 /// How long an idle model stays loaded.

@@ -27,6 +27,8 @@ use super::{
 const BATCH_TOKENS: usize = 256;
 /// Most prompt tokens in one step; buffers grow with it.
 const BATCH_TOKENS_MAX: usize = 2048;
+/// More threads than this are a mistake.
+const THREADS_MAX: usize = 1024;
 /// The smallest context.
 const CONTEXT_TOKENS_MIN: usize = 4;
 /// Events a reader may fall behind before its answer pauses.
@@ -479,7 +481,7 @@ fn load(config: &EngineConfig, request: LoadRequest, gguf: Gguf) -> Result<Loade
         .or(config.threads)
         .filter(|&n| n > 0);
     let options = wick_models::LoadOptions {
-        threads: threads.unwrap_or_else(default_threads).min(1024),
+        threads: threads.unwrap_or_else(default_threads).min(THREADS_MAX),
         kernels: kernels(config.isa.as_deref())?,
     };
     let tokenizer = Arc::new(Tokenizer::from_gguf(&gguf)?);
@@ -553,7 +555,10 @@ fn thread_error(reason: std::io::Error) -> EngineError {
 }
 
 /// The kernel table of this name; `None` leaves the choice to the models.
-fn kernels(isa: Option<&str>) -> Result<Option<&'static Kernels>, EngineError> {
+///
+/// # Errors
+/// A name that no table of this machine has.
+pub fn kernels(isa: Option<&str>) -> Result<Option<&'static Kernels>, EngineError> {
     let Some(asked) = isa else { return Ok(None) };
     let available = Kernels::available();
     let name = |k: &Kernels| k.isa.name().to_ascii_lowercase();
