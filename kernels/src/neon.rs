@@ -7,17 +7,25 @@
     unsafe_code,
     reason = "calls functions that need target features, which the table's existence proves"
 )]
+#![expect(
+    clippy::needless_range_loop,
+    reason = "one index runs over several arrays of registers"
+)]
 
 mod attend;
 mod decode;
 mod dot;
-mod elementwise;
 mod float;
 mod multiply;
 mod quantize;
+mod vector;
+
+#[cfg(test)]
+mod tests;
 
 use crate::project::TileJob;
-use crate::{Isa, Kernels, QuantType, Table};
+use crate::{Isa, Kernels, QuantType, Table, simd};
+use vector::Neon;
 
 /// The table, where the CPU can run it.
 pub(crate) fn kernels() -> Option<&'static Kernels> {
@@ -35,26 +43,16 @@ static KERNELS: Kernels = Kernels {
         quantize_32: |job| unsafe { quantize::quantize_32(job) },
         // SAFETY: as above.
         quantize_256: |job| unsafe { quantize::quantize_256(job) },
-        // SAFETY: as above.
-        rms_norm: |x, weight, eps, out| unsafe { elementwise::rms_norm(x, weight, eps, out) },
-        // SAFETY: as above.
-        layer_norm: |x, weight, bias, eps, out| unsafe {
-            elementwise::layer_norm(x, weight, bias, eps, out)
-        },
-        // SAFETY: as above.
-        silu_mul: |gate, up| unsafe { elementwise::silu_mul(gate, up) },
-        // SAFETY: as above.
-        gelu: |x, tanh| unsafe { elementwise::gelu(x, tanh) },
-        // SAFETY: as above.
-        add: |x, y| unsafe { elementwise::add(x, y) },
-        // SAFETY: as above.
-        softmax: |x| unsafe { elementwise::softmax(x) },
-        // SAFETY: as above.
-        rope: |x, cos, sin, pairing| unsafe { elementwise::rope(x, cos, sin, pairing) },
+        rms_norm: |x, weight, eps, out| simd::rms_norm(Neon, x, weight, eps, out),
+        layer_norm: |x, weight, bias, eps, out| simd::layer_norm(Neon, x, weight, bias, eps, out),
+        silu_mul: |gate, up| simd::silu_mul(Neon, gate, up),
+        gelu: |x, tanh| simd::gelu(Neon, x, tanh),
+        add: |x, y| simd::add(Neon, x, y),
+        softmax: |x| simd::softmax(Neon, x),
+        rope: |x, cos, sin, pairing| simd::rope(Neon, x, cos, sin, pairing),
         // SAFETY: as above.
         attend: |job, state| unsafe { attend::attend(job, state) },
-        // SAFETY: as above.
-        to_f16: |from, to| unsafe { elementwise::to_f16(from, to) },
+        to_f16: |from, to| simd::to_f16(Neon, from, to),
     },
 };
 

@@ -10,8 +10,9 @@
 )]
 
 use super::dot::load_f16;
-use super::elementwise::exp;
+use super::vector::Neon;
 use crate::attention::{AttendJob, AttendState, BLOCK_TOKENS};
+use crate::simd;
 use half::f16;
 use std::arch::aarch64::*;
 
@@ -118,12 +119,16 @@ unsafe fn some<const M: usize, const W: usize>(step: Step<'_>, state: AttendStat
         }
         let largest = mask(&mut scores[r], seen[r]);
         let max = state.max[r].max(largest);
-        shrink[r] = vgetq_lane_f32::<0>(exp(vdupq_n_f32(state.max[r] - max)));
+        shrink[r] = vgetq_lane_f32::<0>(simd::exp(Neon, vdupq_n_f32(state.max[r] - max)));
         let mut sums = vdupq_n_f32(0.0);
         for (score, weights) in scores[r].iter().zip(weights[r].as_chunks_mut::<4>().0) {
-            let weight = exp(vsubq_f32(*score, vdupq_n_f32(max)));
+            let weight = simd::exp(Neon, vsubq_f32(*score, vdupq_n_f32(max)));
+            let seen = vcgeq_f32(*score, vdupq_n_f32(f32::MIN));
+            let weight = vandq_u32(vreinterpretq_u32_f32(weight), seen);
+            let weight = vreinterpretq_f32_u32(weight);
             sums = vaddq_f32(sums, weight);
-            super::elementwise::store(weights, weight);
+            // SAFETY: four floats.
+            unsafe { vst1q_f32(weights.as_mut_ptr(), weight) };
         }
         state.sum[r] = state.sum[r] * shrink[r] + vaddvq_f32(sums);
         state.max[r] = max;

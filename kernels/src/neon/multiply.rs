@@ -16,7 +16,7 @@
 
 use super::decode::{Narrow, Plain, Weights, Wide, plain};
 use super::dot::{Halves, Source, dot_groups, dot_lanes, load_f16};
-use crate::activations::{Rows, SUMS_256};
+use crate::activations::{Rows, SUM_FACTOR_16, SUM_FACTOR_32, SUMS_256};
 use crate::project::TileJob;
 use std::arch::aarch64::*;
 
@@ -248,7 +248,7 @@ unsafe fn narrow_rows<T: Narrow, const M: usize, const FLAT: bool>(
                 // SAFETY: as above.
                 sums[r] = unsafe { *blocks.sums.add(b * n + row + r) };
                 if T::OFFSET != 0 {
-                    acc[r] = [vdupq_n_s32(-T::OFFSET * sums[r]); 2];
+                    acc[r] = [vdupq_n_s32(T::OFFSET / -SUM_FACTOR_32 * sums[r]); 2];
                 }
             }
         }
@@ -277,7 +277,7 @@ unsafe fn narrow_rows<T: Narrow, const M: usize, const FLAT: bool>(
             for h in 0..2 {
                 let mut value = vmulq_f32(vcvtq_f32_s32(acc[r][h]), d[h]);
                 if T::MINS {
-                    value = vfmaq_n_f32(value, dmin[h], sums[r] as f32);
+                    value = vfmaq_n_f32(value, dmin[h], sums[r] as f32 / SUM_FACTOR_32 as f32);
                 }
                 total[r][h] = vfmaq_n_f32(total[r][h], value, scales[r]);
             }
@@ -749,8 +749,8 @@ unsafe fn paired_sums<T: Wide, const M: usize>(
                     for (r, acc) in acc.iter_mut().enumerate() {
                         // SAFETY: promised by the caller.
                         let sum = unsafe { *block.sums.add((4 + run) * block.n + r) };
-                        let offset = vdupq_n_s32(T::OFFSET * sum);
-                        *acc = [vsubq_s32(acc[0], offset), vsubq_s32(acc[1], offset)];
+                        let offset = vdupq_n_s32(T::OFFSET / -SUM_FACTOR_16 * sum);
+                        *acc = [vaddq_s32(acc[0], offset), vaddq_s32(acc[1], offset)];
                     }
                     add_scaled(&mut total, acc, &scales.steps[run]);
                 }
@@ -793,7 +793,7 @@ unsafe fn add_block<T: Wide, const M: usize>(
             let min = unsafe { T::narrow_mins(scales.body, j) };
             for (r, least) in least.iter_mut().enumerate() {
                 // SAFETY: promised by the caller.
-                let sum = unsafe { *block.sums.add((4 + j) * block.n + row + r) };
+                let sum = unsafe { *block.sums.add((4 + j) * block.n + row + r) } / SUM_FACTOR_16;
                 least[0] = vmlaq_n_s32(least[0], min[0], sum);
                 least[1] = vmlaq_n_s32(least[1], min[1], sum);
             }

@@ -5,9 +5,15 @@
     reason = "vector loads and stores through pointers into checked slices"
 )]
 
-use super::elementwise::load;
-use crate::activations::{QuantizeRow, SUMS_256};
+use crate::activations::{QuantizeRow, SUM_FACTOR_16, SUM_FACTOR_32, SUMS_256};
 use std::arch::aarch64::*;
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn load(x: &[f32; 4]) -> float32x4_t {
+    // SAFETY: four floats.
+    unsafe { vld1q_f32(x.as_ptr()) }
+}
 
 /// The largest magnitude, its step `largest / 127`, and what values are multiplied by.
 #[inline]
@@ -93,7 +99,8 @@ pub(super) unsafe fn quantize_32(job: QuantizeRow<'_>) {
             put(values, b * 8 + 4, n, row, high);
         }
         job.scales[b * n + row] = scale;
-        job.sums[b * n + row] = i32::from(vaddlvq_s8(low)) + i32::from(vaddlvq_s8(high));
+        let sum = i32::from(vaddlvq_s8(low)) + i32::from(vaddlvq_s8(high));
+        job.sums[b * n + row] = sum * SUM_FACTOR_32;
     }
 }
 
@@ -128,10 +135,10 @@ pub(super) unsafe fn quantize_256(job: QuantizeRow<'_>) {
             entry += 4;
         };
         put_four(paired_chunks(vpaddq_s16(low, high)));
-        put_four(vmovl_s16(vget_low_s16(low)));
-        put_four(vmovl_high_s16(low));
-        put_four(vmovl_s16(vget_low_s16(high)));
-        put_four(vmovl_high_s16(high));
+        put_four(vmulq_n_s32(vmovl_s16(vget_low_s16(low)), SUM_FACTOR_16));
+        put_four(vmulq_n_s32(vmovl_high_s16(low), SUM_FACTOR_16));
+        put_four(vmulq_n_s32(vmovl_s16(vget_low_s16(high)), SUM_FACTOR_16));
+        put_four(vmulq_n_s32(vmovl_high_s16(high), SUM_FACTOR_16));
     }
 }
 
