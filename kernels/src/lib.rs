@@ -134,6 +134,8 @@ pub struct Kernels {
     pub(crate) table: Table,
 }
 
+type LayerNorm = fn(&[f32], &[f32], &[f32], f32, &mut [f32]);
+
 /// What a new instruction set provides. Lengths are checked before any of these is called.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -152,7 +154,7 @@ pub(crate) struct Table {
     /// One row: x, weight, eps, out.
     pub(crate) rms_norm: fn(&[f32], &[f32], f32, &mut [f32]),
     /// One row: x, weight, bias, eps, out.
-    pub(crate) layer_norm: fn(&[f32], &[f32], &[f32], f32, &mut [f32]),
+    pub(crate) layer_norm: LayerNorm,
     pub(crate) silu_mul: fn(&mut [f32], &[f32]),
     /// True: the tanh form; false: erf.
     pub(crate) gelu: fn(&mut [f32], bool),
