@@ -36,8 +36,8 @@ fn half_fields(quant: QuantType) -> &'static [usize] {
     }
 }
 
-/// Blocks of random bits (all bits set where `extreme`) with finite scales.
-fn tensor(quant: QuantType, rows: usize, cols: usize, extreme: bool, seed: u64) -> Vec<u8> {
+/// Blocks of random bits (of the byte `extreme` where given) with finite scales.
+fn tensor(quant: QuantType, rows: usize, cols: usize, extreme: Option<u8>, seed: u64) -> Vec<u8> {
     let mut random = Random(seed * 0x9E37_79B9 + 0x1234_5678_9ABC_DEF1);
     let mut bytes: Vec<u8> = Vec::new();
     for _ in 0..rows * cols / quant.block_len() {
@@ -47,7 +47,7 @@ fn tensor(quant: QuantType, rows: usize, cols: usize, extreme: bool, seed: u64) 
             QuantType::BF16 => bytes.extend(bf16::from_f32(random.float()).to_le_bytes()),
             _ => {
                 let mut block: Vec<u8> = (0..quant.block_bytes())
-                    .map(|_| if extreme { 255 } else { random.next() as u8 })
+                    .map(|_| extreme.unwrap_or(random.next() as u8))
                     .collect();
                 for &at in half_fields(quant) {
                     let d = f16::from_f32(random.float() / 64.0);
@@ -101,7 +101,7 @@ fn packed_rows_read_back_bit_for_bit() {
     for kernels in Kernels::available() {
         for quant in QuantType::ALL {
             let (rows, cols) = (19, 3 * quant.block_len().max(32));
-            let bytes = tensor(quant, rows, cols, false, 1);
+            let bytes = tensor(quant, rows, cols, None, 1);
             let weight = pack(kernels, quant, rows, cols, &bytes);
             let want = plain_rows(quant, rows, cols, &bytes);
             for row in 0..rows {
@@ -123,7 +123,7 @@ fn products_are_near_the_dequantised_product() {
     for kernels in Kernels::available() {
         for quant in QuantType::ALL {
             let (rows, cols, m) = (21, 512, 3);
-            let bytes = tensor(quant, rows, cols, false, 2);
+            let bytes = tensor(quant, rows, cols, None, 2);
             let weight = pack(kernels, quant, rows, cols, &bytes);
             let plain = plain_rows(quant, rows, cols, &bytes);
             let x = Random(77).floats(m * cols);
@@ -152,17 +152,22 @@ fn every_table_agrees_with_scalar() {
     let tables = Kernels::available();
     let (scalar, others) = tables.split_last().expect("scalar is always there");
     for quant in QuantType::ALL {
-        for (case, (rows, blocks)) in [(1, 1), (16, 1), (37, 2), (70, 3), (129, 1)]
-            .into_iter()
-            .enumerate()
-        {
+        let cases = [
+            (1, 1, None),
+            (37, 2, None),
+            (70, 3, None),
+            (129, 1, None),
+            (17, 2, Some(0xFF)),
+            (9, 1, Some(0x80)),
+            (16, 1, Some(0x7F)),
+        ];
+        for (case, (rows, blocks, extreme)) in cases.into_iter().enumerate() {
             let cols = blocks * quant.block_len().max(8);
-            let extreme = case == 1;
             let bytes = tensor(quant, rows, cols, extreme, case as u64);
             let reference = pack(scalar, quant, rows, cols, &bytes);
             for m in [1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33] {
                 let mut x = Random(m as u64 + 5).floats(m * cols);
-                if extreme {
+                if extreme.is_some() {
                     x.iter_mut()
                         .for_each(|x| *x = if *x < -0.9 { -1.0 } else { 1.0 });
                 }
@@ -195,7 +200,7 @@ fn a_row_does_not_depend_on_its_neighbours() {
                 quant,
                 rows,
                 cols,
-                &tensor(quant, rows, cols, false, 4),
+                &tensor(quant, rows, cols, None, 4),
             );
             let x = Random(3).floats(m * cols);
             let together = product(kernels, &weight, &x, m);
@@ -226,7 +231,7 @@ fn norm_residual_and_mixed_types_share_one_call() {
         ];
         let weights: Vec<Weight> = types
             .iter()
-            .map(|&quant| pack(kernels, quant, 33, cols, &tensor(quant, 33, cols, false, 6)))
+            .map(|&quant| pack(kernels, quant, 33, cols, &tensor(quant, 33, cols, None, 6)))
             .collect();
         let mut normed = vec![0.0; m * cols];
         kernels.rms_norm(&x, &norm_weight, 1e-5, &mut normed);
@@ -257,6 +262,39 @@ fn norm_residual_and_mixed_types_share_one_call() {
             for (got, want) in out.iter().zip(want) {
                 assert!((got - (want + 1.0)).abs() <= 1e-6 * want.abs().max(1.0));
             }
+        }
+    }
+}
+
+#[test]
+fn a_gated_product_is_the_product_of_the_gated_input() {
+    for kernels in Kernels::available() {
+        let (cols, rows, m) = (256, 20, 14);
+        let mut random = Random(33);
+        let (gate, up) = (random.floats(m * cols), random.floats(m * cols));
+        for quant in [QuantType::Q4K, QuantType::Q8_0, QuantType::F32] {
+            let weight = pack(
+                kernels,
+                quant,
+                rows,
+                cols,
+                &tensor(quant, rows, cols, None, 6),
+            );
+            let mut input = gate.clone();
+            kernels.silu_mul(&mut input, &up);
+            let mut out = vec![0.0; m * rows];
+            let mut projections = [Projection {
+                weight: &weight,
+                out: &mut out,
+                accumulate: false,
+            }];
+            let gated = Gated {
+                gate: &gate,
+                up: &up,
+                nonlinearity: Nonlinearity::Silu,
+            };
+            kernels.project_gated(gated, m, &mut projections, &mut Scratch::default(), &Serial);
+            assert_eq!(out, product(kernels, &weight, &input, m));
         }
     }
 }
@@ -299,7 +337,7 @@ impl Parallel for Threads {
 fn threads_change_nothing() {
     for kernels in Kernels::available() {
         let (rows, cols, m) = (200, 512, 40);
-        let bytes = tensor(QuantType::Q4K, rows, cols, false, 8);
+        let bytes = tensor(QuantType::Q4K, rows, cols, None, 8);
         let x = Random(4).floats(m * cols);
         let pool = Threads(3);
         let weight = kernels

@@ -11,8 +11,8 @@ use crate::kind::{self, Kind};
 use crate::project::TileJob;
 use std::arch::x86_64::*;
 
-/// How far ahead of its use a line of weights is asked for, in bytes.
-const PREFETCH: usize = 2048;
+/// How far ahead of its use weights are asked for, in bytes.
+const PREFETCH: usize = 4096;
 
 /// Calls `$kernel::<$kind, N>` for the job's number of rows.
 macro_rules! for_rows {
@@ -78,11 +78,83 @@ unsafe fn broadcast(at: *const i32) -> __m512i {
     _mm512_set1_epi32(unsafe { at.read_unaligned() })
 }
 
-/// Asks for the line `PREFETCH` bytes after `at`, wherever that is: prefetching cannot fault.
+/// One `vpdpbusd` per row, with the row's four activations broadcast from memory.
+///
+/// Assembly, because the broadcast is part of the instruction only if the compiler leaves it there: with twelve rows
+/// it prefers to broadcast into registers that it does not have.
+macro_rules! vpdpbusd {
+    ($dots:ident, $q:ident, $at:ident, $($name:ident $row:literal $offset:literal),*) => {
+        std::arch::asm!(
+            $(concat!(
+                "vpdpbusd {", stringify!($name), "}, {q}, dword ptr [{at} + ", $offset, "]{{1to16}}"
+            ),)*
+            $($name = inout(zmm_reg) $dots[$row],)*
+            q = in(zmm_reg) $q,
+            at = in(reg) $at,
+            options(pure, readonly, nostack, preserves_flags)
+        )
+    };
+}
+
+/// Adds the products of `q` (unsigned) with four activations of each of `N` rows.
+///
+/// # Safety
+/// The caller has checked that the `N` values at `at` lie within a slice.
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[inline]
+unsafe fn dot<const N: usize>(dots: &mut [__m512i; N], q: __m512i, at: *const i32) {
+    // SAFETY: reads `N` values at `at`, as promised by the caller, and changes nothing but `dots`.
+    unsafe {
+        match N {
+            1 => vpdpbusd!(dots, q, at, a 0 0),
+            2 => vpdpbusd!(dots, q, at, a 0 0, b 1 4),
+            3 => vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8),
+            4 => vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8, d 3 12),
+            5 => vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8, d 3 12, e 4 16),
+            6 => vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8, d 3 12, e 4 16, f 5 20),
+            8 => {
+                vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8, d 3 12, e 4 16, f 5 20, g 6 24, h 7 28)
+            }
+            12 => {
+                vpdpbusd!(dots, q, at, a 0 0, b 1 4, c 2 8, d 3 12, e 4 16, f 5 20, g 6 24, h 7 28, i 8 32, j 9 36, k 10 40, l 11 44)
+            }
+            _ => unreachable!("no kernel for blocks of {N} rows"),
+        }
+    }
+}
+
+/// Asks for `lines` lines from `PREFETCH` bytes after `at` on, wherever that is: prefetching cannot fault. Only for
+/// few rows, where the memory is what a product waits for.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn prefetch(at: *const u8) {
-    _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(PREFETCH).cast());
+fn prefetch<const N: usize>(at: *const u8, lines: usize) {
+    if N <= 4 {
+        for line in 0..lines {
+            _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(PREFETCH + line * 64).cast());
+        }
+    }
+}
+
+/// Lines that the body of a block takes, rounded up.
+const fn lines_per_block(quant: QuantType) -> usize {
+    match quant {
+        QuantType::Q4_0 | QuantType::Q4_1 => 4,
+        QuantType::Q5_0 | QuantType::Q5_1 => 5,
+        QuantType::Q2K => 20,
+        QuantType::Q3K => 28,
+        QuantType::Q4K => 35,
+        QuantType::Q5K => 43,
+        QuantType::Q6K => 52,
+        _ => 8,
+    }
+}
+
+/// Asks for a quarter of a later block while a quarter of this one is worked on.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn prefetch_quarter<K: Kind, const N: usize>(body: *const u8, quarter: usize) {
+    let lines = lines_per_block(K::QUANT).div_ceil(4);
+    prefetch::<N>(body.wrapping_add(quarter * lines * 64), lines);
 }
 
 /// Blocks of 256 with integer scales.
@@ -162,15 +234,14 @@ unsafe fn super_block<K: Kind, const N: usize>(block: SuperBlock, total: &mut [_
                         top(packed[1]),
                     ),
                 ];
-                for (half, four) in scales.into_iter().enumerate() {
+                for pair in 0..4 {
+                    prefetch_quarter::<K, N>(block.body, pair);
+                    let turn = _mm_cvtsi32_si128(pair as i32 % 2 * 16);
+                    let two = _mm512_srl_epi32(scales[pair / 2], turn);
                     let byte = _mm512_set1_epi32(255);
-                    chunk_of_32::<K, N, 0>(block, half * 2, _mm512_and_si512(four, byte), &mut sum);
-                    let scale = _mm512_and_si512(_mm512_srli_epi32::<8>(four), byte);
-                    chunk_of_32::<K, N, 1>(block, half * 2, scale, &mut sum);
-                    let scale = _mm512_and_si512(_mm512_srli_epi32::<16>(four), byte);
-                    chunk_of_32::<K, N, 0>(block, half * 2 + 1, scale, &mut sum);
-                    let scale = _mm512_srli_epi32::<24>(four);
-                    chunk_of_32::<K, N, 1>(block, half * 2 + 1, scale, &mut sum);
+                    chunk_of_32::<K, N, 0>(block, pair, _mm512_and_si512(two, byte), &mut sum);
+                    let scale = _mm512_and_si512(_mm512_srli_epi32::<8>(two), byte);
+                    chunk_of_32::<K, N, 1>(block, pair, scale, &mut sum);
                 }
                 // Minimums as pairs of i16, in the order of the sums' pairs.
                 let even = _mm512_set1_epi32(0x00FF_00FF);
@@ -195,6 +266,7 @@ unsafe fn super_block<K: Kind, const N: usize>(block: SuperBlock, total: &mut [_
             }
             _ => {
                 for pair in 0..4 {
+                    prefetch_quarter::<K, N>(block.body, pair);
                     chunk_of_16::<K, N, 0>(block, pair, &mut sum);
                     chunk_of_16::<K, N, 1>(block, pair, &mut sum);
                 }
@@ -204,9 +276,9 @@ unsafe fn super_block<K: Kind, const N: usize>(block: SuperBlock, total: &mut [_
                     for j in 0..16 {
                         let bytes = _mm_loadu_si128(block.body.add(j * 16).cast());
                         let min = _mm512_srli_epi32::<4>(_mm512_cvtepu8_epi32(bytes));
-                        for r in 0..N {
+                        for (r, least) in least.iter_mut().enumerate() {
                             let run = broadcast(block.sums.add((4 + j) * N + r));
-                            least[r] = _mm512_add_epi32(least[r], _mm512_mullo_epi32(min, run));
+                            *least = _mm512_add_epi32(*least, _mm512_mullo_epi32(min, run));
                         }
                     }
                 }
@@ -243,11 +315,9 @@ unsafe fn chunk_of_32<K: Kind, const N: usize, const HIGH: i32>(
     // SAFETY: `group` is below 8, so vectors and values lie within the block.
     unsafe {
         for group in 0..8 {
-            let q = unpack::<K, HIGH, N>(block.body, pair, group);
+            let q = unpack::<K, HIGH>(block.body, pair, group);
             let values = block.values.add((chunk * 8 + group) * N);
-            for (r, dots) in dots.iter_mut().enumerate() {
-                *dots = _mm512_dpbusd_epi32(*dots, q, broadcast(values.add(r)));
-            }
+            dot(&mut dots, q, values);
         }
     }
     for (sum, dots) in sum.iter_mut().zip(dots) {
@@ -281,11 +351,9 @@ unsafe fn chunk_of_16<K: Kind, const N: usize, const HIGH: i32>(
                 }
             }
             for group in half * 4..half * 4 + 4 {
-                let q = unpack::<K, HIGH, N>(block.body, pair, group);
+                let q = unpack::<K, HIGH>(block.body, pair, group);
                 let values = block.values.add((chunk * 8 + group) * N);
-                for (r, dots) in dots.iter_mut().enumerate() {
-                    *dots = _mm512_dpbusd_epi32(*dots, q, broadcast(values.add(r)));
-                }
+                dot(&mut dots, q, values);
             }
             let bytes = _mm_loadu_si128(block.body.add(run * 16).cast());
             let scale = match K::QUANT {
@@ -307,11 +375,7 @@ unsafe fn chunk_of_16<K: Kind, const N: usize, const HIGH: i32>(
 /// `body` leads to a whole block body; `pair` is below 4 and `group` below 8.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
 #[inline]
-unsafe fn unpack<K: Kind, const HIGH: i32, const N: usize>(
-    body: *const u8,
-    pair: usize,
-    group: usize,
-) -> __m512i {
+unsafe fn unpack<K: Kind, const HIGH: i32>(body: *const u8, pair: usize, group: usize) -> __m512i {
     let chunk = pair * 2 + HIGH as usize;
     // Bit planes are rotated so that the wanted bits arrive at bit `to` of each byte, whatever bit they started at.
     let plane = |at: usize, from: usize, to: usize, mask: i8| {
@@ -321,12 +385,8 @@ unsafe fn unpack<K: Kind, const HIGH: i32, const N: usize>(
         (_mm512_rolv_epi32(bits, turn), _mm512_set1_epi8(mask))
     };
     let nibbles = |at: usize| {
-        let at = body.wrapping_add(at + (pair * 8 + group) * 64);
-        if N <= 2 && HIGH == 0 {
-            prefetch(at);
-        }
         // SAFETY: as above.
-        let bytes = unsafe { load(at) };
+        let bytes = unsafe { load(body.add(at + (pair * 8 + group) * 64)) };
         let bytes = if HIGH == 1 {
             _mm512_srli_epi16::<4>(bytes)
         } else {
@@ -387,6 +447,7 @@ fn simple_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
                 let body = tile.as_ptr().add(layout.body + b * layout.body_bytes);
                 let values = values.as_ptr().add(b * 32 * N).cast::<i32>();
                 let (scales, sums) = (scales.as_ptr().add(b * N), sums.as_ptr().add(b * N));
+                prefetch::<N>(body, lines_per_block(K::QUANT));
                 let mut dots = [_mm512_setzero_si512(); N];
                 for (r, dots) in dots.iter_mut().enumerate() {
                     // The sums are stored times -8, the offset of Q4_0.
@@ -402,10 +463,8 @@ fn simple_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
                     }
                 }
                 for group in 0..8 {
-                    let q = unpack_simple::<K, N>(body, group);
-                    for (r, dots) in dots.iter_mut().enumerate() {
-                        *dots = _mm512_dpbusd_epi32(*dots, q, broadcast(values.add(group * N + r)));
-                    }
+                    let q = unpack_simple::<K>(body, group);
+                    dot(&mut dots, q, values.add(group * N));
                 }
                 let d = load_halves(tile.as_ptr().add(b * 32));
                 for r in 0..N {
@@ -430,17 +489,11 @@ fn simple_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
 /// `body` leads to a whole block body; `group` is below 8.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
 #[inline]
-unsafe fn unpack_simple<K: Kind, const N: usize>(body: *const u8, group: usize) -> __m512i {
-    let fetch = |vector: usize, wanted: bool| {
-        let at = body.wrapping_add(vector * 64);
-        if N <= 2 && wanted {
-            prefetch(at);
-        }
-        // SAFETY: the layout has this vector in every block.
-        unsafe { load(at) }
-    };
+unsafe fn unpack_simple<K: Kind>(body: *const u8, group: usize) -> __m512i {
+    // SAFETY: the layout has this vector in every block.
+    let fetch = |vector: usize| unsafe { load(body.add(vector * 64)) };
     let nibbles = |first: usize| {
-        let bytes = fetch(first + group % 4, group < 4);
+        let bytes = fetch(first + group % 4);
         let bytes = if group >= 4 {
             _mm512_srli_epi16::<4>(bytes)
         } else {
@@ -449,11 +502,11 @@ unsafe fn unpack_simple<K: Kind, const N: usize>(body: *const u8, group: usize) 
         _mm512_and_si512(bytes, _mm512_set1_epi8(15))
     };
     match K::QUANT {
-        QuantType::Q8_0 => fetch(group, true),
+        QuantType::Q8_0 => fetch(group),
         QuantType::Q4_0 | QuantType::Q4_1 => nibbles(0),
         _ => {
             let turn = _mm512_set1_epi32(4 - group as i32);
-            let bits = _mm512_rolv_epi32(fetch(0, group == 0), turn);
+            let bits = _mm512_rolv_epi32(fetch(0), turn);
             _mm512_ternarylogic_epi32::<0xF8>(nibbles(1), bits, _mm512_set1_epi8(16))
         }
     }

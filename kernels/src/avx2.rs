@@ -1,0 +1,78 @@
+//! AVX2, FMA and F16C: tiles of 8 rows, one 32-bit lane per row.
+#![expect(unsafe_code, reason = "instructions that only some processors have")]
+
+mod float;
+mod multiply;
+
+use crate::activations::QuantizeRow;
+use crate::attention::{AttendJob, AttendState};
+use crate::{Isa, Kernels, Pairing, Table, simd};
+use float::Avx2;
+use half::f16;
+
+static KERNELS: Kernels = Kernels {
+    isa: Isa::Avx2,
+    table: Table {
+        lanes: 8,
+        block_rows: &[4, 3, 2, 1],
+        query_vectors: 4,
+        // SAFETY: `kernels` gives the table out only after it found the instruction sets. So below.
+        multiply: |job, out| unsafe { multiply::multiply(job, out) },
+        // SAFETY: see above.
+        quantize_32: |job| unsafe { quantize_32(job) },
+        // SAFETY: see above.
+        quantize_256: |job| unsafe { quantize_256(job) },
+        // SAFETY: see above.
+        rms_norm: |x, weight, eps, out| unsafe { rms_norm(x, weight, eps, out) },
+        // SAFETY: see above.
+        layer_norm: |x, weight, bias, eps, out| unsafe { layer_norm(x, weight, bias, eps, out) },
+        // SAFETY: see above.
+        silu_mul: |gate, up| unsafe { silu_mul(gate, up) },
+        // SAFETY: see above.
+        gelu: |x, tanh| unsafe { gelu(x, tanh) },
+        // SAFETY: see above.
+        add: |x, y| unsafe { add(x, y) },
+        // SAFETY: see above.
+        softmax: |x| unsafe { softmax(x) },
+        // SAFETY: see above.
+        rope: |x, cos, sin, pairing| unsafe { rope(x, cos, sin, pairing) },
+        // SAFETY: see above.
+        attend: |job, state| unsafe { attend(job, state) },
+        // SAFETY: see above.
+        to_f16: |from, to| unsafe { to_f16(from, to) },
+    },
+};
+
+/// The table, where the processor has all it needs.
+pub(crate) fn kernels() -> Option<&'static Kernels> {
+    let found = is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c");
+    found.then_some(&KERNELS)
+}
+
+/// Functions of [`simd`], compiled for these instruction sets.
+macro_rules! compile {
+    ($($name:ident($($argument:ident: $kind:ty),*) => $generic:expr;)*) => {
+        $(
+            #[target_feature(enable = "avx2,fma,f16c")]
+            fn $name($($argument: $kind),*) {
+                $generic(Avx2::new(), $($argument),*);
+            }
+        )*
+    };
+}
+
+compile! {
+    quantize_32(job: QuantizeRow<'_>) => simd::quantize_32;
+    quantize_256(job: QuantizeRow<'_>) => simd::quantize_256;
+    rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) => simd::rms_norm;
+    layer_norm(x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) => simd::layer_norm;
+    silu_mul(gate: &mut [f32], up: &[f32]) => simd::silu_mul;
+    gelu(x: &mut [f32], tanh: bool) => simd::gelu;
+    add(x: &mut [f32], y: &[f32]) => simd::add;
+    softmax(x: &mut [f32]) => simd::softmax;
+    rope(x: &mut [f32], cos: &[f32], sin: &[f32], pairing: Pairing) => simd::rope;
+    attend(job: AttendJob<'_>, state: AttendState<'_>) => simd::attend::<Avx2, 4>;
+    to_f16(from: &[f32], to: &mut [f16]) => simd::to_f16;
+}
