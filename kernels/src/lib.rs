@@ -12,7 +12,6 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod block;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[cfg(target_arch = "x86_64")]
 mod kind;
 mod layout;
