@@ -12,7 +12,7 @@ use crate::project::TileJob;
 use std::arch::x86_64::*;
 
 /// How far ahead of its use weights are asked for, in bytes.
-const PREFETCH: usize = 4096;
+const PREFETCH: usize = 8192;
 
 /// Calls `$kernel::<$kind, N>` for the job's number of rows.
 macro_rules! for_rows {
@@ -130,7 +130,7 @@ unsafe fn dot<const N: usize>(dots: &mut [__m512i; N], q: __m512i, at: *const i3
 fn prefetch<const N: usize>(at: *const u8, lines: usize) {
     if N <= 4 {
         for line in 0..lines {
-            _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(PREFETCH + line * 64).cast());
+            _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(PREFETCH + line * 64).cast());
         }
     }
 }
