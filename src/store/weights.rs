@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use wick_models::Gguf;
+use wick_models::{FileType, FloatType, Gguf};
 
 use crate::store::error::{RequestError, StoreError};
 use crate::store::{FinishedBlob, Store, blobs, labels};
@@ -106,11 +106,9 @@ pub(crate) fn convert(
         let blob = std::path::absolute(blob).map_err(|e| StoreError::io("find", blob, e))?;
         symlink(&blob, &link).map_err(|e| StoreError::io("link", &link, e))?;
     }
-    let out = blobs::temporary_file(store)?;
-    let _ = out;
-    Err(StoreError::Model(
-        "safetensors cannot be converted yet".to_owned(),
-    ))
+    let out = blobs::temporary_file(store)?.into_temp_path();
+    wick_models::convert_bert(folder.path(), &out, FloatType::F16).map_err(model_error)?;
+    blobs::adopt(store, out)
 }
 
 /// Quantises a GGUF file to a new blob. `progress` hears of bytes done and all bytes.
@@ -118,14 +116,24 @@ pub(crate) fn quantize(
     store: &Store,
     source: &Path,
     target: Target,
-    progress: impl FnMut(u64, u64),
+    mut progress: impl FnMut(u64, u64),
 ) -> Result<FinishedBlob, StoreError> {
-    let _ = (store, source, target, progress);
-    Err(StoreError::Model(
-        "quantisation is not there yet".to_owned(),
-    ))
+    let file_type = FileType::from_name(target.label()).ok_or_else(|| {
+        StoreError::Model(format!("weights cannot be rewritten as {}", target.label()))
+    })?;
+    let gguf = Gguf::open(source).map_err(model_error)?;
+    let out = blobs::temporary_file(store)?.into_temp_path();
+    wick_models::quantize(&gguf, &out, file_type, &mut progress).map_err(model_error)?;
+    blobs::adopt(store, out)
 }
 
+/// The causes belong to the text: a client sees nothing else.
 fn model_error(error: wick_models::Error) -> StoreError {
-    StoreError::Model(error.to_string())
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    StoreError::Model(text)
 }

@@ -276,9 +276,9 @@ unsafe fn super_block<K: Kind, const N: usize>(block: SuperBlock, total: &mut [_
                     for j in 0..16 {
                         let bytes = _mm_loadu_si128(block.body.add(j * 16).cast());
                         let min = _mm512_srli_epi32::<4>(_mm512_cvtepu8_epi32(bytes));
-                        for r in 0..N {
+                        for (r, least) in least.iter_mut().enumerate() {
                             let run = broadcast(block.sums.add((4 + j) * N + r));
-                            least[r] = _mm512_add_epi32(least[r], _mm512_mullo_epi32(min, run));
+                            *least = _mm512_add_epi32(*least, _mm512_mullo_epi32(min, run));
                         }
                     }
                 }

@@ -37,7 +37,7 @@ impl ChatTemplate {
         let thinks = mentions(&["</think>"])
             && (mentions(&["<think>"]) || !mentions(&["reasoning_content"]));
         let mut capabilities = Vec::new();
-        if mentions_tools(source) {
+        if mentions(&["tools", "tool_call"]) {
             capabilities.push(Capability::Tools);
         }
         if thinks {
@@ -168,20 +168,6 @@ impl ChatTemplate {
         };
         !shows(false) && shows(true)
     }
-}
-
-/// Bare mentions such as `custom_tools` are enough: templates rename the variable first.
-fn mentions_tools(source: &str) -> bool {
-    let mut rest = source;
-    while let Some(at) = rest.find("tools") {
-        let is_word = |c: char| c.is_alphanumeric() || c == '_';
-        let before = rest[..at].chars().next_back();
-        rest = &rest[at + "tools".len()..];
-        if !before.is_some_and(is_word) && !rest.starts_with(is_word) {
-            return true;
-        }
-    }
-    false
 }
 
 fn bends(messages: &[Message]) -> impl Iterator<Item = Bend> {

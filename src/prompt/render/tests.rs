@@ -409,6 +409,7 @@ fn the_template_with_more_abilities_is_used() {
             ..PromptParts::default()
         };
         let model = ModelPrompt::new(parts).unwrap();
+        assert_eq!(model.uses_jinja(), way == Way::Jinja);
         assert_eq!(model.way, way, "{go} against {jinja}, {preferred:?}");
     }
     let off = PromptParts {
