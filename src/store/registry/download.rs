@@ -71,13 +71,14 @@ pub(super) async fn fetch_from(
     let mut ticks = interval(session.registry().tuning().tick);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        let ended = async {
+            let ended = outcome.wait_for(Option::is_some).await.ok()?;
+            ended.clone()
+        };
         tokio::select! {
-            done = outcome.wait_for(Option::is_some) => {
-                match done.ok().and_then(|done| done.clone()) {
-                    Some(result) => result?,
-                    // The task ended without a word: it panicked or the runtime shuts down.
-                    None => return Err(StoreError::Canceled),
-                }
+            ended = ended => {
+                // Without a word the task ended because it panicked or the runtime shuts down.
+                ended.unwrap_or(Err(StoreError::Canceled))?;
                 return pull::say_complete(events, &blob).await;
             }
             _ = ticks.tick() => {
