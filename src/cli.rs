@@ -1,6 +1,7 @@
 //! The command line. Every command but `serve` is a client of the server's own HTTP interface, so that
 //! `wick` speaks to any server that `OLLAMA_HOST` names.
 
+mod bench;
 mod client;
 mod copy;
 mod create;
@@ -69,6 +70,8 @@ enum Command {
     Cp(copy::Arguments),
     /// Remove models.
     Rm(remove::Arguments),
+    /// Measure a model file on this machine.
+    Bench(bench::Arguments),
 }
 
 /// What commands work with.
@@ -112,6 +115,7 @@ async fn execute(arguments: Arguments) -> Result<(), CliError> {
         None if !arguments.version => return Ok(Arguments::command().print_help()?),
         command => command,
     };
+    let measures = matches!(command, Some(Command::Bench(_)));
     let client = Client::new(&config.host)?;
     let mut session = Session {
         config: &config,
@@ -121,7 +125,9 @@ async fn execute(arguments: Arguments) -> Result<(), CliError> {
     let Some(command) = command else {
         return version::run(&mut session).await;
     };
-    session.client.probe().await?;
+    if !measures {
+        session.client.probe().await?;
+    }
     dispatch(command, &mut session).await
 }
 
@@ -138,6 +144,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<(), Cli
         Command::Ps(arguments) => ps::run(arguments, session).await,
         Command::Cp(arguments) => copy::run(arguments, session).await,
         Command::Rm(arguments) => remove::run(arguments, session).await,
+        Command::Bench(arguments) => bench::run(arguments, session),
     }
 }
 

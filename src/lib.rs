@@ -7,3 +7,4 @@ pub mod config;
 pub mod engine;
 pub mod prompt;
 pub mod store;
+mod tls;

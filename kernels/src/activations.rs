@@ -12,7 +12,7 @@
 use crate::parallel::{Parallel, run_if_worth};
 use crate::quant::Activation;
 use crate::split::{PerRow, RowBlockMut, RowBlocks};
-use crate::{Kernels, Norm};
+use crate::{Gated, Kernels, Nonlinearity, Norm};
 
 /// Factor of the sums of 32 columns.
 pub(crate) const SUM_FACTOR_32: i32 = -8;
@@ -55,6 +55,31 @@ pub(crate) fn cut_rows(rows: usize, sizes: &[usize], blocks: &mut Vec<RowBlock>)
         let size = fitting(want);
         blocks.push(RowBlock { start, rows: size });
         start += size;
+    }
+}
+
+/// What is done to a row before it is multiplied.
+#[derive(Clone, Copy)]
+pub(crate) enum Before<'a> {
+    Nothing,
+    Norm(Norm<'a>),
+    /// The row is the gate.
+    Gate {
+        up: &'a [f32],
+        nonlinearity: Nonlinearity,
+    },
+}
+
+impl<'a> Before<'a> {
+    pub(crate) fn gate(gated: &Gated<'a>) -> Before<'a> {
+        Before::Gate {
+            up: gated.up,
+            nonlinearity: gated.nonlinearity,
+        }
+    }
+
+    fn is_some(&self) -> bool {
+        !matches!(self, Before::Nothing)
     }
 }
 
@@ -132,13 +157,13 @@ pub(crate) struct QuantizeRow<'a> {
 }
 
 impl Scratch {
-    /// Applies the norm, if any, and brings `x` into each form in `forms`.
+    /// Does what comes before to `x`, and brings it into each form in `forms`.
     pub(crate) fn prepare(
         &mut self,
         kernels: &Kernels,
         x: &[f32],
         cols: usize,
-        norm: Option<Norm<'_>>,
+        before: Before<'_>,
         forms: [bool; 3],
         pool: &dyn Parallel,
     ) {
@@ -147,9 +172,9 @@ impl Scratch {
         let mut normed = false;
         for (form, _) in FORMS.into_iter().zip(forms).filter(|(_, wanted)| *wanted) {
             let size = RowSize::new(form, cols);
-            let norm_now = norm.filter(|_| !normed);
+            let before_now = if normed { Before::Nothing } else { before };
             let mut fresh = Vec::new();
-            if norm_now.is_some() {
+            if before_now.is_some() {
                 fresh = std::mem::take(&mut self.normed);
                 grow(&mut fresh, rows * cols);
             }
@@ -166,8 +191,8 @@ impl Scratch {
             grow(scales, rows * size.scales);
             grow(sums, rows * size.sums);
             grow(&mut self.floats, rows * size.floats);
-            let norm_cols = if norm_now.is_some() { cols } else { 0 };
-            // The f32 form writes into `floats`, a pending norm into `fresh`: at most four buffers at a time.
+            let norm_cols = if before_now.is_some() { cols } else { 0 };
+            // The f32 form writes into `floats`, what comes before into `fresh`: at most four buffers at a time.
             if form == Activation::Float {
                 self.floats.resize(self.floats.len().max(rows * cols), 0.0);
                 let parts = RowBlocks::new(
@@ -177,9 +202,9 @@ impl Scratch {
                     PerRow(&mut [], 0),
                     PerRow(&mut self.floats, cols),
                 );
-                run_if_worth(pool, rows * cols, &|_| {
+                run_if_worth(pool, rows * cols / 2, &|_| {
                     while let Some(part) = parts.next() {
-                        interleave(kernels, source, cols, norm_now, part);
+                        interleave(kernels, source, cols, before_now, part);
                     }
                 });
             } else {
@@ -190,13 +215,13 @@ impl Scratch {
                     PerRow(sums, size.sums),
                     PerRow(&mut fresh, norm_cols),
                 );
-                run_if_worth(pool, rows * cols, &|_| {
+                run_if_worth(pool, rows * cols / 2, &|_| {
                     while let Some(part) = parts.next() {
-                        quantize(kernels, source, form, norm_now, part);
+                        quantize(kernels, source, form, before_now, part);
                     }
                 });
             }
-            if norm_now.is_some() {
+            if before_now.is_some() {
                 self.normed = fresh;
                 normed = true;
             }
@@ -233,19 +258,27 @@ fn grow<T: Clone + Default>(buffer: &mut Vec<T>, len: usize) {
     }
 }
 
-/// Row `row` of the input, normed into `fresh` first where a norm is pending.
+/// Row `row` of `x` after what comes before it; `fresh` has room for it where that is anything.
 fn source_row<'a>(
     kernels: &Kernels,
-    row: &'a [f32],
-    norm: Option<Norm<'_>>,
+    x: &'a [f32],
+    (row, cols): (usize, usize),
+    before: Before<'_>,
     fresh: &'a mut [f32],
 ) -> &'a [f32] {
-    match norm {
-        Some(norm) => {
-            (kernels.table.rms_norm)(row, norm.weight, norm.eps, fresh);
+    let range = row * cols..(row + 1) * cols;
+    let x = &x[range.clone()];
+    match before {
+        Before::Nothing => x,
+        Before::Norm(norm) => {
+            (kernels.table.rms_norm)(x, norm.weight, norm.eps, fresh);
             fresh
         }
-        None => row,
+        Before::Gate { up, nonlinearity } => {
+            fresh.copy_from_slice(x);
+            nonlinearity.gate(kernels, fresh, &up[range]);
+            fresh
+        }
     }
 }
 
@@ -253,15 +286,14 @@ fn interleave(
     kernels: &Kernels,
     x: &[f32],
     cols: usize,
-    norm: Option<Norm<'_>>,
+    before: Before<'_>,
     part: RowBlockMut<'_>,
 ) {
     let n = part.block.rows;
-    let fresh_cols = if norm.is_some() { cols } else { 0 };
+    let fresh_cols = if before.is_some() { cols } else { 0 };
     for r in 0..n {
-        let row = &x[(part.block.start + r) * cols..][..cols];
         let fresh = &mut part.scales[r * fresh_cols..][..fresh_cols];
-        let row = source_row(kernels, row, norm, fresh);
+        let row = source_row(kernels, x, (part.block.start + r, cols), before, fresh);
         if n == 1 {
             part.floats.copy_from_slice(row);
         } else {
@@ -276,12 +308,12 @@ fn quantize(
     kernels: &Kernels,
     x: &[f32],
     form: Activation,
-    norm: Option<Norm<'_>>,
+    before: Before<'_>,
     part: RowBlockMut<'_>,
 ) {
     let n = part.block.rows;
     let cols = part.values.len() / n;
-    let fresh_cols = if norm.is_some() { cols } else { 0 };
+    let fresh_cols = if before.is_some() { cols } else { 0 };
     let RowBlockMut {
         block,
         values,
@@ -290,10 +322,9 @@ fn quantize(
         floats,
     } = part;
     for r in 0..n {
-        let row = &x[(block.start + r) * cols..][..cols];
         let fresh = &mut floats[r * fresh_cols..][..fresh_cols];
         let job = QuantizeRow {
-            x: source_row(kernels, row, norm, fresh),
+            x: source_row(kernels, x, (block.start + r, cols), before, fresh),
             n,
             row: r,
             values: &mut *values,

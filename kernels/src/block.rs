@@ -62,9 +62,9 @@ impl Block {
                 }
             }
             QuantType::Q2K => {
-                for j in 0..16 {
-                    self.scales[j] = (bytes[j] & 15) as i8;
-                    self.mins[j] = bytes[j] >> 4;
+                for (j, byte) in bytes[..16].iter().enumerate() {
+                    self.scales[j] = (byte & 15) as i8;
+                    self.mins[j] = byte >> 4;
                 }
                 crumbs(&bytes[16..80], &mut self.q);
                 (self.d, self.dmin) = (u16_at(80), u16_at(82));
@@ -74,12 +74,8 @@ impl Block {
                 for k in 0..256 {
                     self.q[k] |= ((bytes[k % 32] >> (k / 32)) & 1) << 2;
                 }
-                let packed = &bytes[96..108];
-                for j in 0..16 {
-                    let low = (packed[j % 8] >> (4 * (j / 8))) & 15;
-                    let high = (packed[8 + j % 4] >> (2 * (j / 4))) & 3;
-                    self.scales[j] = (low | high << 4) as i8 - 32;
-                }
+                let packed: &[u8; 12] = bytes[96..108].try_into().expect("twelve bytes");
+                self.scales = signed_scales(packed);
                 self.d = u16_at(108);
             }
             QuantType::Q4K | QuantType::Q5K => {
@@ -145,6 +141,15 @@ impl Block {
             };
         }
     }
+}
+
+/// The sixteen 6-bit scales of `Q3_K`, with their offset of 32 taken off.
+pub(crate) fn signed_scales(packed: &[u8; 12]) -> [i8; 16] {
+    std::array::from_fn(|j| {
+        let low = (packed[j % 8] >> (4 * (j / 8))) & 15;
+        let high = (packed[8 + j % 4] >> (2 * (j / 4))) & 3;
+        (low | high << 4) as i8 - 32
+    })
 }
 
 /// How many neighbouring values share a scale.

@@ -24,7 +24,7 @@
 //! Plain floats: for every column `lanes` values.
 
 use crate::QuantType;
-use crate::block::Block;
+use crate::block::{Block, signed_scales};
 use half::{bf16, f16};
 
 /// Offsets within a packed tensor.
@@ -80,163 +80,127 @@ impl Layout {
 
     /// Packs row `lane` of a tile from its GGUF bytes.
     pub(crate) fn pack_row(&self, row: &[u8], lane: usize, tile: &mut [u8]) {
-        let lanes = self.lanes;
-        if self.quant.block_len() == 1 {
-            let size = self.quant.block_bytes();
+        let (quant, lanes) = (self.quant, self.lanes);
+        if quant.block_len() == 1 {
+            let size = quant.block_bytes();
             for (k, value) in row.chunks_exact(size).enumerate() {
                 let at = (k * lanes + lane) * size;
                 tile[at..at + size].copy_from_slice(value);
             }
             return;
         }
-        let mut block = Block::new();
-        for (b, bytes) in row.chunks_exact(self.quant.block_bytes()).enumerate() {
-            block.read(self.quant, bytes);
+        let (d, dmin) = heads(quant);
+        for (b, block) in row.chunks_exact(quant.block_bytes()).enumerate() {
             let at = (b * lanes + lane) * 2;
-            tile[at..at + 2].copy_from_slice(&block.d.to_le_bytes());
-            if self.quant.has_min() {
+            tile[at..at + 2].copy_from_slice(&block[d..d + 2]);
+            if let Some(dmin) = dmin {
                 let at = self.mins + at;
-                tile[at..at + 2].copy_from_slice(&block.dmin.to_le_bytes());
+                tile[at..at + 2].copy_from_slice(&block[dmin..dmin + 2]);
             }
             let at = self.body + b * self.body_bytes;
-            self.write_body(&block, bytes, lane, &mut tile[at..at + self.body_bytes]);
+            self.pack_body(block, lane, &mut tile[at..at + self.body_bytes]);
         }
     }
 
-    fn write_body(&self, block: &Block, bytes: &[u8], lane: usize, body: &mut [u8]) {
-        let (lanes, vector) = (self.lanes, self.lanes * 4);
-        let q = &block.q;
-        match self.quant {
-            QuantType::F32 | QuantType::F16 | QuantType::BF16 => {
-                unreachable!("plain floats have no blocks")
+    fn pack_body(&self, block: &[u8], lane: usize, body: &mut [u8]) {
+        let (lanes, quant) = (self.lanes, self.quant);
+        let words = body.as_chunks_mut::<4>().0;
+        let mut put = |vector: usize, word: u32| words[vector * lanes + lane] = word.to_le_bytes();
+        for &Copy {
+            from,
+            vector,
+            count,
+        } in copies(quant)
+        {
+            for i in 0..count {
+                put(vector + i, word(block, from + 4 * i));
             }
-            QuantType::Q4_0 | QuantType::Q4_1 => simple_nibbles(q, lane, vector, body),
-            QuantType::Q5_0 | QuantType::Q5_1 => {
-                for (k, q) in q[..32].iter().enumerate() {
-                    body[lane * 4 + k % 4] |= (q >> 4) << (k / 4);
-                }
-                simple_nibbles(q, lane, vector, &mut body[vector..]);
-            }
+        }
+        match quant {
+            QuantType::Q5_0 => put(0, bits_to_bytes(word(block, 2))),
+            QuantType::Q5_1 => put(0, bits_to_bytes(word(block, 4))),
             QuantType::Q8_0 => {
-                for (group, q) in q[..32].chunks_exact(4).enumerate() {
-                    let at = group * vector + lane * 4;
-                    body[at..at + 4].copy_from_slice(q);
+                for group in 0..8 {
+                    put(group, word(block, 2 + 4 * group) ^ 0x8080_8080);
                 }
             }
-            QuantType::Q4K | QuantType::Q5K => {
-                for (part, four) in bytes[4..16].chunks_exact(4).enumerate() {
-                    let at = part * vector + lane * 4;
-                    body[at..at + 4].copy_from_slice(four);
-                }
-                let planes = &mut body[3 * vector..];
-                nibbles(q, lane, vector, planes);
-                if self.quant == QuantType::Q5K {
-                    bits(q, 4, lane, vector, &mut planes[32 * vector..]);
+            QuantType::Q6K => {
+                for (half, group) in (0..2).flat_map(|half| (0..8).map(move |g| (half, g))) {
+                    let low = word(block, half * 64 + group * 4);
+                    let high = word(block, half * 64 + 32 + group * 4);
+                    let (first, second) = swap_nibbles(low, high);
+                    put(4 + half * 16 + group, first);
+                    put(4 + half * 16 + 8 + group, second);
                 }
             }
-            QuantType::Q6K | QuantType::Q3K | QuantType::Q2K => {
-                for j in 0..16 {
-                    body[j * lanes + lane] = block.scales[j] as u8 | block.mins[j] << 4;
-                }
-                let planes = &mut body[16 * lanes..];
-                match self.quant {
-                    QuantType::Q6K => {
-                        nibbles(q, lane, vector, planes);
-                        pairs(q, 4, lane, vector, &mut planes[32 * vector..]);
-                    }
-                    QuantType::Q3K => {
-                        pairs(q, 0, lane, vector, planes);
-                        bits(q, 2, lane, vector, &mut planes[16 * vector..]);
-                    }
-                    _ => pairs(q, 0, lane, vector, planes),
-                }
+            _ => {}
+        }
+        match quant {
+            QuantType::Q2K => put_bytes(&block[..16], lanes, lane, body),
+            QuantType::Q3K => {
+                let packed: &[u8; 12] = block[96..108].try_into().expect("twelve bytes");
+                put_bytes(&signed_scales(packed).map(|s| s as u8), lanes, lane, body);
             }
+            QuantType::Q6K => put_bytes(&block[192..208], lanes, lane, body),
+            _ => {}
         }
     }
 
     /// Takes block `b` of row `lane` out of a tile: the inverse of packing.
-    pub(crate) fn read_block(&self, tile: &[u8], b: usize, lane: usize, block: &mut Block) {
-        let (lanes, vector) = (self.lanes, self.lanes * 4);
-        let u16_at = |at: usize| u16::from_le_bytes([tile[at], tile[at + 1]]);
-        block.d = u16_at((b * lanes + lane) * 2);
-        if self.quant.has_min() {
-            block.dmin = u16_at(self.mins + (b * lanes + lane) * 2);
+    pub(crate) fn read_block(&self, tile: &[u8], b: usize, lane: usize, out: &mut Block) {
+        let (quant, lanes) = (self.quant, self.lanes);
+        let mut bytes = [0; 256];
+        let block = &mut bytes[..quant.block_bytes()];
+        let (d, dmin) = heads(quant);
+        let at = (b * lanes + lane) * 2;
+        block[d..d + 2].copy_from_slice(&tile[at..at + 2]);
+        if let Some(dmin) = dmin {
+            let at = self.mins + at;
+            block[dmin..dmin + 2].copy_from_slice(&tile[at..at + 2]);
         }
         let at = self.body + b * self.body_bytes;
         let body = &tile[at..at + self.body_bytes];
-        let q = &mut block.q;
-        let simple = |plane: &[u8], k: usize| {
-            let group = k / 4;
-            (plane[group % 4 * vector + lane * 4 + k % 4] >> (group / 4 * 4)) & 15
-        };
-        let nibble = |plane: &[u8], k: usize| {
-            let (chunk, group) = (k / 32, k % 32 / 4);
-            let byte = plane[(chunk / 2 * 8 + group) * vector + lane * 4 + k % 4];
-            (byte >> (chunk % 2 * 4)) & 15
-        };
-        let pair = |plane: &[u8], k: usize| {
-            let (chunk, group) = (k / 32, k % 32 / 4);
-            let byte = plane[(chunk / 4 * 8 + group) * vector + lane * 4 + k % 4];
-            (byte >> (chunk % 4 * 2)) & 3
-        };
-        let bit = |plane: &[u8], k: usize| {
-            let (chunk, group) = (k / 32, k % 32 / 4);
-            (plane[group * vector + lane * 4 + k % 4] >> chunk) & 1
-        };
-        match self.quant {
-            QuantType::F32 | QuantType::F16 | QuantType::BF16 => {
-                unreachable!("plain floats have no blocks")
+        let words = body.as_chunks::<4>().0;
+        let get = |vector: usize| u32::from_le_bytes(words[vector * lanes + lane]);
+        let mut put = |at: usize, word: u32| block[at..at + 4].copy_from_slice(&word.to_le_bytes());
+        for &Copy {
+            from,
+            vector,
+            count,
+        } in copies(quant)
+        {
+            for i in 0..count {
+                put(from + 4 * i, get(vector + i));
             }
-            QuantType::Q4_0 | QuantType::Q4_1 => {
-                for (k, q) in q[..32].iter_mut().enumerate() {
-                    *q = simple(body, k);
-                }
-            }
-            QuantType::Q5_0 | QuantType::Q5_1 => {
-                for (k, q) in q[..32].iter_mut().enumerate() {
-                    let fifth = (body[lane * 4 + k % 4] >> (k / 4)) & 1;
-                    *q = simple(&body[vector..], k) | fifth << 4;
-                }
-            }
+        }
+        match quant {
+            QuantType::Q5_0 => put(2, bytes_to_bits(get(0))),
+            QuantType::Q5_1 => put(4, bytes_to_bits(get(0))),
             QuantType::Q8_0 => {
-                for (k, q) in q[..32].iter_mut().enumerate() {
-                    *q = body[k / 4 * vector + lane * 4 + k % 4];
+                for group in 0..8 {
+                    put(2 + 4 * group, get(group) ^ 0x8080_8080);
                 }
             }
-            QuantType::Q4K | QuantType::Q5K => {
-                for (k, q) in q.iter_mut().enumerate() {
-                    *q = nibble(&body[3 * vector..], k);
-                }
-                if self.quant == QuantType::Q5K {
-                    for (k, q) in q.iter_mut().enumerate() {
-                        *q |= bit(&body[35 * vector..], k) << 4;
-                    }
-                }
-                let mut packed = [0; 12];
-                for (part, four) in packed.chunks_exact_mut(4).enumerate() {
-                    let at = part * vector + lane * 4;
-                    four.copy_from_slice(&body[at..at + 4]);
-                }
-                block.read_six_bit_scales(&packed);
-            }
-            QuantType::Q2K | QuantType::Q3K | QuantType::Q6K => {
-                let planes = &body[16 * lanes..];
-                for (k, q) in q.iter_mut().enumerate() {
-                    *q = match self.quant {
-                        QuantType::Q6K => nibble(planes, k) | pair(&planes[32 * vector..], k) << 4,
-                        QuantType::Q3K => pair(planes, k) | bit(&planes[16 * vector..], k) << 2,
-                        _ => pair(planes, k),
-                    };
-                }
-                for j in 0..16 {
-                    let byte = body[j * lanes + lane];
-                    if self.quant == QuantType::Q2K {
-                        (block.scales[j], block.mins[j]) = ((byte & 15) as i8, byte >> 4);
-                    } else {
-                        block.scales[j] = byte as i8;
-                    }
+            QuantType::Q6K => {
+                for (half, group) in (0..2).flat_map(|half| (0..8).map(move |g| (half, g))) {
+                    let first = get(4 + half * 16 + group);
+                    let (low, high) = swap_nibbles(first, get(4 + half * 16 + 8 + group));
+                    put(half * 64 + group * 4, low);
+                    put(half * 64 + 32 + group * 4, high);
                 }
             }
+            _ => {}
+        }
+        let byte = |j: usize| body[j * lanes + lane];
+        match quant {
+            QuantType::Q2K => (0..16).for_each(|j| block[j] = byte(j)),
+            QuantType::Q6K => (0..16).for_each(|j| block[192 + j] = byte(j)),
+            _ => {}
+        }
+        out.read(quant, block);
+        if quant == QuantType::Q3K {
+            // Their packed form was not kept.
+            out.scales = std::array::from_fn(|j| byte(j) as i8);
         }
     }
 
@@ -276,48 +240,72 @@ impl Layout {
     }
 }
 
-fn simple_nibbles(q: &[u8; 256], lane: usize, vector: usize, plane: &mut [u8]) {
-    for k in 0..16 {
-        plane[k / 4 * vector + lane * 4 + k % 4] = q[k] & 15 | q[k + 16] << 4;
+/// Words of a GGUF block that are words of the packed body too: the formats interleave values just as the planes do.
+struct Copy {
+    from: usize,
+    vector: usize,
+    count: usize,
+}
+
+const fn copies(quant: QuantType) -> &'static [Copy] {
+    const fn copy(from: usize, vector: usize, count: usize) -> Copy {
+        Copy {
+            from,
+            vector,
+            count,
+        }
+    }
+    match quant {
+        QuantType::Q4_0 => const { &[copy(2, 0, 4)] },
+        QuantType::Q4_1 => const { &[copy(4, 0, 4)] },
+        QuantType::Q5_0 => const { &[copy(6, 1, 4)] },
+        QuantType::Q5_1 => const { &[copy(8, 1, 4)] },
+        QuantType::Q2K => const { &[copy(16, 4, 16)] },
+        QuantType::Q3K => const { &[copy(32, 4, 16), copy(0, 20, 8)] },
+        QuantType::Q4K => const { &[copy(4, 0, 3), copy(16, 3, 32)] },
+        QuantType::Q5K => const { &[copy(4, 0, 3), copy(48, 3, 32), copy(16, 35, 8)] },
+        QuantType::Q6K => const { &[copy(128, 36, 16)] },
+        _ => &[],
     }
 }
 
-/// The low four bits of 256 values.
-fn nibbles(q: &[u8; 256], lane: usize, vector: usize, plane: &mut [u8]) {
-    for (pair, q) in q.chunks_exact(64).enumerate() {
-        for group in 0..8 {
-            let at = (pair * 8 + group) * vector + lane * 4;
-            for (i, byte) in plane[at..at + 4].iter_mut().enumerate() {
-                let k = group * 4 + i;
-                *byte = (q[k] & 15) | q[32 + k] << 4;
-            }
-        }
+/// Where a GGUF block holds `d` and `dmin`.
+const fn heads(quant: QuantType) -> (usize, Option<usize>) {
+    match quant {
+        QuantType::Q4_1 | QuantType::Q5_1 | QuantType::Q4K | QuantType::Q5K => (0, Some(2)),
+        QuantType::Q2K => (80, Some(82)),
+        QuantType::Q3K => (108, None),
+        QuantType::Q6K => (208, None),
+        _ => (0, None),
     }
 }
 
-/// Bits `shift` and `shift + 1` of 256 values.
-fn pairs(q: &[u8; 256], shift: u32, lane: usize, vector: usize, plane: &mut [u8]) {
-    for (half, q) in q.chunks_exact(128).enumerate() {
-        for group in 0..8 {
-            let at = (half * 8 + group) * vector + lane * 4;
-            for (i, byte) in plane[at..at + 4].iter_mut().enumerate() {
-                let k = group * 4 + i;
-                let of = |chunk: usize| (q[chunk * 32 + k] >> shift) & 3;
-                *byte = of(0) | of(1) << 2 | of(2) << 4 | of(3) << 6;
-            }
-        }
+fn word(block: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(block[at..at + 4].try_into().expect("four bytes"))
+}
+
+/// One byte for each of 16 runs, a row's bytes `lanes` apart.
+fn put_bytes(bytes: &[u8], lanes: usize, lane: usize, body: &mut [u8]) {
+    for (j, byte) in bytes.iter().enumerate() {
+        body[j * lanes + lane] = *byte;
     }
 }
 
-/// Bit `shift` of 256 values.
-fn bits(q: &[u8; 256], shift: u32, lane: usize, vector: usize, plane: &mut [u8]) {
-    for group in 0..8 {
-        let at = group * vector + lane * 4;
-        for (i, byte) in plane[at..at + 4].iter_mut().enumerate() {
-            let k = group * 4 + i;
-            *byte = (0..8).fold(0, |byte, chunk| {
-                byte | ((q[chunk * 32 + k] >> shift) & 1) << chunk
-            });
-        }
-    }
+/// Nibbles of two words: the low ones of both, and the high ones of both. Its own inverse.
+const fn swap_nibbles(first: u32, second: u32) -> (u32, u32) {
+    const LOW: u32 = 0x0F0F_0F0F;
+    (
+        (first & LOW) | (second & LOW) << 4,
+        (first >> 4 & LOW) | (second & !LOW),
+    )
+}
+
+/// Bit `4 g + i` becomes bit `g` of byte `i`.
+fn bits_to_bytes(bits: u32) -> u32 {
+    (0..32).fold(0, |bytes, k| bytes | (bits >> k & 1) << (k % 4 * 8 + k / 4))
+}
+
+/// The inverse of `bits_to_bytes`.
+fn bytes_to_bits(bytes: u32) -> u32 {
+    (0..32).fold(0, |bits, k| bits | (bytes >> (k % 4 * 8 + k / 4) & 1) << k)
 }

@@ -12,12 +12,12 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod block;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[cfg(target_arch = "x86_64")]
 mod kind;
 mod layout;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod pages;
 mod parallel;
 mod project;
 mod quant;
@@ -44,7 +44,7 @@ pub use project::Projection;
 pub use quant::QuantType;
 pub use weight::{PackError, Weight};
 
-use activations::QuantizeRow;
+use activations::{Before, QuantizeRow};
 use attention::{AttendJob, AttendState};
 use half::f16;
 use project::TileJob;
@@ -92,6 +92,39 @@ pub struct Norm<'a> {
     pub eps: f32,
 }
 
+/// The nonlinear function of a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nonlinearity {
+    /// `x / (1 + exp(-x))`
+    Silu,
+    /// Gaussian error linear unit by erf.
+    Gelu,
+    /// Its approximation by tanh.
+    GeluTanh,
+}
+
+impl Nonlinearity {
+    /// `gate = f(gate) * up`.
+    fn gate(self, kernels: &Kernels, gate: &mut [f32], up: &[f32]) {
+        match self {
+            Nonlinearity::Silu => kernels.silu_mul(gate, up),
+            Nonlinearity::Gelu => kernels.gelu_mul(gate, up, false),
+            Nonlinearity::GeluTanh => kernels.gelu_mul(gate, up, true),
+        }
+    }
+}
+
+/// The gated input of a feed-forward network's last matrix.
+#[derive(Clone, Copy, Debug)]
+pub struct Gated<'a> {
+    /// `rows x cols`.
+    pub gate: &'a [f32],
+    /// `rows x cols`.
+    pub up: &'a [f32],
+    /// What the gate goes through before it multiplies `up`.
+    pub nonlinearity: Nonlinearity,
+}
+
 /// The functions of one instruction set.
 #[derive(Debug)]
 pub struct Kernels {
@@ -100,12 +133,14 @@ pub struct Kernels {
     pub(crate) table: Table,
 }
 
+type LayerNorm = fn(&[f32], &[f32], &[f32], f32, &mut [f32]);
+
 /// What a new instruction set provides. Lengths are checked before any of these is called.
 #[derive(Debug)]
 pub(crate) struct Table {
     /// Rows per weight tile: 32-bit lanes of a register; at most 16.
     pub(crate) lanes: usize,
-    /// Sizes of row blocks that `multiply` handles, descending, at most 16, ending in 1.
+    /// Sizes of row blocks that `multiply` handles, descending, ending in 1; times `lanes` at most 256.
     pub(crate) block_rows: &'static [usize],
     /// Query vectors that `attend` handles well at once.
     pub(crate) query_vectors: usize,
@@ -118,7 +153,7 @@ pub(crate) struct Table {
     /// One row: x, weight, eps, out.
     pub(crate) rms_norm: fn(&[f32], &[f32], f32, &mut [f32]),
     /// One row: x, weight, bias, eps, out.
-    pub(crate) layer_norm: fn(&[f32], &[f32], &[f32], f32, &mut [f32]),
+    pub(crate) layer_norm: LayerNorm,
     pub(crate) silu_mul: fn(&mut [f32], &[f32]),
     /// True: the tanh form; false: erf.
     pub(crate) gelu: fn(&mut [f32], bool),
@@ -173,7 +208,7 @@ impl Kernels {
         scratch: &mut Scratch,
         pool: &dyn Parallel,
     ) {
-        project::project(self, x, rows, None, projections, scratch, pool);
+        project::project(self, x, rows, Before::Nothing, projections, scratch, pool);
     }
 
     /// [`project`](Self::project) of the RMS norm of each row, `x * norm.weight / sqrt(mean(x^2) + eps)`.
@@ -186,7 +221,28 @@ impl Kernels {
         scratch: &mut Scratch,
         pool: &dyn Parallel,
     ) {
-        project::project(self, x, rows, Some(norm), projections, scratch, pool);
+        project::project(
+            self,
+            x,
+            rows,
+            Before::Norm(norm),
+            projections,
+            scratch,
+            pool,
+        );
+    }
+
+    /// [`project`](Self::project) of `f(gate) * up`, in parallel over rows and without a pass of its own.
+    pub fn project_gated(
+        &self,
+        gated: Gated<'_>,
+        rows: usize,
+        projections: &mut [Projection<'_>],
+        scratch: &mut Scratch,
+        pool: &dyn Parallel,
+    ) {
+        let before = Before::gate(&gated);
+        project::project(self, gated.gate, rows, before, projections, scratch, pool);
     }
 
     /// RMS norm of each run of `weight.len()` values.

@@ -1,11 +1,11 @@
 //! Products of activations with packed weights.
 
-use crate::activations::{Rows, Scratch};
+use crate::activations::{Before, Rows, Scratch};
 use crate::layout::Layout;
 use crate::parallel::Parallel;
 use crate::quant::Activation;
 use crate::split::{Band, Bands};
-use crate::{Kernels, Norm, Weight};
+use crate::{Kernels, Weight};
 
 /// One product of a shared input: `out[r * weight.rows() + n]` for row `r` and output `n`.
 pub struct Projection<'a> {
@@ -40,7 +40,7 @@ pub(crate) fn project(
     kernels: &Kernels,
     x: &[f32],
     rows: usize,
-    norm: Option<Norm<'_>>,
+    before: Before<'_>,
     projections: &mut [Projection<'_>],
     scratch: &mut Scratch,
     pool: &dyn Parallel,
@@ -53,12 +53,16 @@ pub(crate) fn project(
     }
     let cols = first.weight.cols();
     assert_eq!(x.len(), rows * cols, "x is rows x cols");
-    if let Some(norm) = norm {
-        assert_eq!(
-            norm.weight.len(),
-            cols,
-            "the norm has one weight per column"
-        );
+    match before {
+        Before::Nothing => {}
+        Before::Norm(norm) => {
+            assert_eq!(
+                norm.weight.len(),
+                cols,
+                "the norm has one weight per column"
+            );
+        }
+        Before::Gate { up, .. } => assert_eq!(up.len(), x.len(), "up is as long as the gate"),
     }
     let mut forms = [false; 3];
     for projection in projections.iter() {
@@ -75,7 +79,7 @@ pub(crate) fn project(
         );
         forms[weight.quant().activation() as usize] = true;
     }
-    scratch.prepare(kernels, x, cols, norm, forms, pool);
+    scratch.prepare(kernels, x, cols, before, forms, pool);
     for group in projections.chunks_mut(Bands::MAX) {
         multiply(kernels, rows, group, scratch, pool);
     }

@@ -267,6 +267,39 @@ fn norm_residual_and_mixed_types_share_one_call() {
 }
 
 #[test]
+fn a_gated_product_is_the_product_of_the_gated_input() {
+    for kernels in Kernels::available() {
+        let (cols, rows, m) = (256, 20, 14);
+        let mut random = Random(33);
+        let (gate, up) = (random.floats(m * cols), random.floats(m * cols));
+        for quant in [QuantType::Q4K, QuantType::Q8_0, QuantType::F32] {
+            let weight = pack(
+                kernels,
+                quant,
+                rows,
+                cols,
+                &tensor(quant, rows, cols, None, 6),
+            );
+            let mut input = gate.clone();
+            kernels.silu_mul(&mut input, &up);
+            let mut out = vec![0.0; m * rows];
+            let mut projections = [Projection {
+                weight: &weight,
+                out: &mut out,
+                accumulate: false,
+            }];
+            let gated = Gated {
+                gate: &gate,
+                up: &up,
+                nonlinearity: Nonlinearity::Silu,
+            };
+            kernels.project_gated(gated, m, &mut projections, &mut Scratch::default(), &Serial);
+            assert_eq!(out, product(kernels, &weight, &input, m));
+        }
+    }
+}
+
+#[test]
 fn wrong_sizes_are_errors() {
     let kernels = Kernels::best();
     let error = |quant, rows, cols, bytes: usize| {

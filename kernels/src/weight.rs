@@ -1,6 +1,7 @@
 //! Packed weight matrices.
 
 use crate::layout::Layout;
+use crate::pages::{HUGE_PAGE, prefer_huge_pages};
 use crate::parallel::Parallel;
 use crate::split::Chunks;
 use crate::{Isa, Kernels, QuantType};
@@ -46,7 +47,7 @@ pub struct Weight {
 
 /// Tiles begin at cache lines; large tensors at huge pages.
 fn alignment(bytes: usize) -> usize {
-    if bytes >= 4 << 20 { 2 << 20 } else { 64 }
+    if bytes >= HUGE_PAGE { HUGE_PAGE } else { 64 }
 }
 
 impl Weight {
@@ -85,6 +86,7 @@ impl Weight {
         let start = packed.as_ptr().align_offset(alignment(size));
         // `align_offset` may decline; then the layout is merely less well aligned.
         let start = if start < alignment(size) { start } else { 0 };
+        prefer_huge_pages(&mut packed[start..start + size]);
         let tiles = Chunks::new(&mut packed[start..start + size], layout.tile_bytes);
         pool.run(&|_| {
             while let Some((index, tile)) = tiles.next() {
@@ -120,9 +122,9 @@ impl Weight {
         self.layout.quant
     }
 
-    /// Bytes of memory the packed matrix holds.
+    /// Bytes of memory the packed matrix takes.
     pub fn packed_bytes(&self) -> usize {
-        self.bytes.len()
+        self.rows.div_ceil(self.layout.lanes) * self.layout.tile_bytes
     }
 
     /// Writes row `row` as f32, by the formulas of its GGUF type: an embedding lookup. Panics where `row` is not

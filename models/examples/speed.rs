@@ -39,7 +39,10 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut number = || -> Result<usize, Box<dyn Error>> {
-            Ok(words.next().ok_or("an option without its number")?.parse()?)
+            Ok(words
+                .next()
+                .ok_or("an option without its number")?
+                .parse()?)
         };
         match word.as_str() {
             "-p" => arguments.prompt_tokens = number()?,
@@ -129,7 +132,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let tokens = (0..longest as u32).map(|index| index.wrapping_mul(2_654_435_761) % vocab);
     let tokens: Vec<u32> = tokens.collect();
     let ids: Vec<u32> = (0..(per_sequence * arguments.sequences) as u32).collect();
-    let blocks: Vec<Vec<u32>> = ids.chunks(per_sequence.max(1)).map(<[u32]>::to_vec).collect();
+    let blocks: Vec<Vec<u32>> = ids
+        .chunks(per_sequence.max(1))
+        .map(<[u32]>::to_vec)
+        .collect();
     let mut bench = Bench {
         decoder: &mut *decoder,
         blocks,

@@ -20,7 +20,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(host: &Host) -> Result<Client, CliError> {
         let mut builder =
-            reqwest::Client::builder().user_agent(concat!("wick/", env!("CARGO_PKG_VERSION")));
+            crate::tls::client().user_agent(concat!("wick/", env!("CARGO_PKG_VERSION")));
         if host.is_local() {
             builder = builder.no_proxy();
         }

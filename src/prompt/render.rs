@@ -202,6 +202,11 @@ impl ModelPrompt {
         found
     }
 
+    /// Whether chats go through the Jinja template of the GGUF file.
+    pub fn uses_jinja(&self) -> bool {
+        self.way == Way::Jinja
+    }
+
     /// Whether the template in use enables this.
     pub fn can(&self, capability: Capability) -> bool {
         self.capabilities().contains(&capability)

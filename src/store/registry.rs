@@ -125,7 +125,7 @@ impl Registry {
             std::env::consts::OS,
             env!("CARGO_PKG_VERSION")
         );
-        let http = reqwest::Client::builder()
+        let http = crate::tls::client()
             .user_agent(agent)
             // Redirects are followed by hand: tokens must not reach other hosts.
             .redirect(reqwest::redirect::Policy::none())

@@ -55,7 +55,7 @@ impl BertConfig {
             }
         }
         let heads = config.num_attention_heads;
-        if heads == 0 || config.hidden_size == 0 || config.hidden_size % heads != 0 {
+        if heads == 0 || config.hidden_size == 0 || !config.hidden_size.is_multiple_of(heads) {
             let problem = format!(
                 "{} values do not divide between {heads} heads",
                 config.hidden_size

@@ -34,22 +34,23 @@ impl ChatTemplate {
     pub(super) fn new(template: JinjaTemplate, parts: &PromptParts) -> Self {
         let source = template.source();
         let mentions = |words: &[&str]| words.iter().any(|word| source.contains(word));
-        let thinks = mentions(&["</think>"])
-            && (mentions(&["<think>"]) || !mentions(&["reasoning_content"]));
+        let splits = mentions(&["content.split('</think>')", "content.split(\"</think>\")"]);
+        let thinks = (mentions(&["<think>"]) && mentions(&["</think>"]))
+            || (splits && !mentions(&["reasoning_content"]));
         let mut capabilities = Vec::new();
-        if mentions_tools(source) {
+        if mentions(&["tools", "tool_call"]) {
             capabilities.push(Capability::Tools);
         }
         if thinks {
             capabilities.push(Capability::Thinking);
         }
-        let has_tool_round_trip = mentions(&["tool_calls"])
+        let has_tool_round_trip = mentions(&["tool_calls", "assistant_tool_call"])
             && mentions(&[
                 "'tool'",
                 "\"tool\"",
                 "tool_response",
                 "ipython",
-                "TOOL_RESULTS",
+                "tool_results",
             ]);
         let mut chat = Self {
             bos_text: parts.bos_text.clone(),
@@ -168,20 +169,6 @@ impl ChatTemplate {
         };
         !shows(false) && shows(true)
     }
-}
-
-/// Bare mentions such as `custom_tools` are enough: templates rename the variable first.
-fn mentions_tools(source: &str) -> bool {
-    let mut rest = source;
-    while let Some(at) = rest.find("tools") {
-        let is_word = |c: char| c.is_alphanumeric() || c == '_';
-        let before = rest[..at].chars().next_back();
-        rest = &rest[at + "tools".len()..];
-        if !before.is_some_and(is_word) && !rest.starts_with(is_word) {
-            return true;
-        }
-    }
-    false
 }
 
 fn bends(messages: &[Message]) -> impl Iterator<Item = Bend> {

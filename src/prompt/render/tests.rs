@@ -409,6 +409,7 @@ fn the_template_with_more_abilities_is_used() {
             ..PromptParts::default()
         };
         let model = ModelPrompt::new(parts).unwrap();
+        assert_eq!(model.uses_jinja(), way == Way::Jinja);
         assert_eq!(model.way, way, "{go} against {jinja}, {preferred:?}");
     }
     let off = PromptParts {
@@ -544,8 +545,8 @@ fn thinking_is_on_by_default_and_read_from_the_answer() {
     assert_eq!(model.capabilities(), [Capability::Thinking]);
     let user = turns(&[("user", "u")]);
     let cases = [
-        (None, "u|true  true|<t>", true),
-        (Some(Think::On), "u|true  true|<t>", true),
+        (None, "u|true medium true|<t>", true),
+        (Some(Think::On), "u|true medium true|<t>", true),
         (Some(Think::Off), "u|false  true|", false),
         (
             Some(Think::Level(Level::High)),
