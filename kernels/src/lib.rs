@@ -140,7 +140,7 @@ type LayerNorm = fn(&[f32], &[f32], &[f32], f32, &mut [f32]);
 pub(crate) struct Table {
     /// Rows per weight tile: 32-bit lanes of a register; at most 16.
     pub(crate) lanes: usize,
-    /// Sizes of row blocks that `multiply` handles, descending, at most 16, ending in 1.
+    /// Sizes of row blocks that `multiply` handles, descending, ending in 1; times `lanes` at most 256.
     pub(crate) block_rows: &'static [usize],
     /// Query vectors that `attend` handles well at once.
     pub(crate) query_vectors: usize,
