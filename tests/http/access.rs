@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode, redirect};
 use serde_json::json;
 
-use crate::server::{Answer, Server};
+use crate::server::{Answer, Server, client};
 
 #[tokio::test]
 async fn the_server_says_that_it_is_there() {
@@ -48,7 +48,7 @@ async fn unknown_paths_and_wrong_methods_are_told_apart() {
 #[tokio::test]
 async fn a_slash_too_many_is_redirected() {
     let server = Server::start();
-    let client = reqwest::Client::builder().redirect(redirect::Policy::none()).build().unwrap();
+    let client = client().redirect(redirect::Policy::none()).build().unwrap();
     let get = client.get(format!("{}/api/tags/?x=1", server.url)).send().await.unwrap();
     assert_eq!(get.status(), StatusCode::MOVED_PERMANENTLY);
     assert_eq!(get.headers()["location"], "/api/tags?x=1");

@@ -29,6 +29,13 @@ pub(crate) struct Server {
     pub(crate) http: Client,
 }
 
+/// A client builder; the library wants to be told who does its cryptography, though there is none.
+pub(crate) fn client() -> reqwest::ClientBuilder {
+    // A second installation is refused, and the first one serves.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().no_proxy()
+}
+
 /// An answer, read to its end.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -61,7 +68,7 @@ impl Server {
         let stdout = child.stdout.take().expect("stdout is a pipe");
         BufReader::new(stdout).read_line(&mut line).expect("the server says where it is");
         let url = line.trim().strip_prefix("listening on ").expect("an address").to_owned();
-        Server { child, url, folder, http: Client::new() }
+        Server { child, url, folder, http: client().build().unwrap() }
     }
 
     /// With the parrot as `parrot`, its prompts written by `template`.
