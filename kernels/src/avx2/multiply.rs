@@ -12,7 +12,7 @@ use crate::project::TileJob;
 use std::arch::x86_64::*;
 
 /// How far ahead of its use weights are asked for, in bytes.
-const PREFETCH: usize = 4096;
+const PREFETCH: usize = 8192;
 
 /// Calls `$kernel::<$kind, N>` for the job's number of rows.
 macro_rules! for_rows {
@@ -92,7 +92,7 @@ unsafe fn broadcast(at: *const i32) -> __m256i {
 fn prefetch<const N: usize>(at: *const u8, lines: usize) {
     if N <= 2 {
         for line in 0..lines {
-            _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(PREFETCH + line * 64).cast());
+            _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(PREFETCH + line * 64).cast());
         }
     }
 }
