@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::Serialize;
 use wick_models::{
     BLOCK_TOKENS, Decoder, Error, Gguf, Kernels, LoadOptions, Output, Parallel, Pool, Segment,
-    load_candle, load_decoder,
+    default_threads, load_candle, load_decoder,
 };
 
 /// Prompt tokens in one step.
@@ -28,7 +28,7 @@ pub struct Plan {
     pub depth_tokens: usize,
     /// Sequences decoded in one batch.
     pub batch: usize,
-    /// Threads of the forward pass.
+    /// Threads of the forward pass; zero: the physical cores.
     pub threads: usize,
     /// Timed runs, after one that is not.
     pub repeats: usize,
@@ -81,8 +81,12 @@ pub struct PeerRates {
 pub fn run(plan: &Plan) -> Result<Report, Error> {
     let started = Instant::now();
     let gguf = Gguf::open(&plan.gguf)?;
+    let threads = match plan.threads {
+        0 => default_threads(),
+        threads => threads,
+    };
     let options = LoadOptions {
-        threads: plan.threads,
+        threads,
         kernels: plan.kernels,
     };
     let decoder = load_decoder(&gguf, &options)?;
@@ -116,9 +120,9 @@ pub fn run(plan: &Plan) -> Result<Report, Error> {
         load_seconds,
         resident_bytes,
         read_bytes_per_second: steps.map(|steps| steps * read as f64),
-        memory_bytes_per_second: memory_bytes_per_second(plan.threads),
+        memory_bytes_per_second: memory_bytes_per_second(threads),
         isa: own.decoder.isa().to_owned(),
-        threads: plan.threads,
+        threads,
         file_bytes: gguf.file_bytes(),
         candle: peer.map(|_| PeerRates {
             prompt_tokens_per_second: median(&peer_rates.prompt),

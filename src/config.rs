@@ -19,6 +19,9 @@ pub use host::Host;
 
 use duration::{keep_alive, parse_duration};
 
+/// The version of Ollama that this program stands in for; clients switch features on by it.
+pub const API_VERSION: &str = "0.13.5";
+
 const DEFAULT_KEEP_ALIVE: KeepAlive = KeepAlive::For(Duration::from_secs(5 * 60));
 const DEFAULT_LOAD_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 const DEFAULT_MAX_LOADED_MODELS: usize = 3;
@@ -51,8 +54,9 @@ pub struct Config {
     pub keep_alive: KeepAlive,
     /// Context of models whose request names none (`OLLAMA_CONTEXT_LENGTH`); `None`: the server decides.
     pub context_tokens: Option<usize>,
-    /// Sequences one model decodes at a time (`OLLAMA_NUM_PARALLEL`, default 1), at least 1.
-    pub num_parallel: usize,
+    /// Sequences one model decodes at a time (`OLLAMA_NUM_PARALLEL`); `None`: as many as the context leaves
+    /// memory for. Ollama takes 1; here answers in one batch share the reading of the weights.
+    pub num_parallel: Option<usize>,
     /// Models loaded at a time (`OLLAMA_MAX_LOADED_MODELS`, default 3), at least 1.
     pub max_loaded_models: usize,
     /// Requests that may wait for a load (`OLLAMA_MAX_QUEUE`, default 512).
@@ -187,7 +191,7 @@ pub fn load(flags: Flags, env: impl Fn(&str) -> Option<String>) -> Result<Config
             .keep_alive("OLLAMA_KEEP_ALIVE")
             .unwrap_or(DEFAULT_KEEP_ALIVE),
         context_tokens: Some(env.number("OLLAMA_CONTEXT_LENGTH", 0)).filter(|tokens| *tokens > 0),
-        num_parallel: env.number("OLLAMA_NUM_PARALLEL", 1).max(1),
+        num_parallel: Some(env.number("OLLAMA_NUM_PARALLEL", 0)).filter(|count| *count > 0),
         max_loaded_models: match env.number("OLLAMA_MAX_LOADED_MODELS", 0) {
             0 => DEFAULT_MAX_LOADED_MODELS,
             models => models,

@@ -18,7 +18,7 @@ mod tests;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-pub use manager::{Engine, Lease};
+pub use manager::{Engine, Lease, kernels};
 pub use sampler::Sampling;
 
 /// How long an idle model stays loaded.
@@ -35,8 +35,9 @@ pub enum KeepAlive {
 pub struct EngineConfig {
     /// Idle time before a model is unloaded, unless a request says otherwise.
     pub keep_alive: KeepAlive,
-    /// Sequences one model decodes at a time; further requests wait their turn.
-    pub parallel: usize,
+    /// Sequences one model decodes at a time; further requests wait their turn. `None`: four, fewer where the
+    /// context is long.
+    pub parallel: Option<usize>,
     /// Models loaded at a time.
     pub max_loaded_models: usize,
     /// Requests that may wait for a model to load before further ones are refused.

@@ -3,6 +3,17 @@
 //!
 //! Nothing here knows HTTP, files or weights; everything takes and returns plain data.
 
+pub mod bundled;
+mod go_data;
+pub mod go_template;
+pub mod jinja;
 pub mod message;
+pub mod output;
+pub mod render;
+pub mod thinking;
+pub mod tools;
 
 pub use message::{FunctionCall, Level, Message, MessageError, Think, Tool, ToolCall};
+
+#[cfg(test)]
+mod fixtures;

@@ -10,12 +10,16 @@
 //! temporary file that the next start removes.
 
 mod blobs;
+pub mod create;
 mod digest;
 mod error;
 pub mod labels;
 pub mod manifest;
 pub mod modelfile;
 pub mod name;
+pub mod registry;
+pub mod show;
+mod weights;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -30,10 +34,12 @@ use serde_json::{Map, Value};
 use tracing::{info, warn};
 
 pub use blobs::{BlobWriter, FinishedBlob};
+pub use create::{CreateRequest, create};
 pub use digest::{Digest, InvalidDigest};
 pub use error::{RegistryError, RequestError, StoreError};
 pub use manifest::{Config, Layer, Manifest, Message};
 pub use name::{ModelName, ModelRef, NameError, Source};
+pub use registry::{Pull, Registry, RegistryOptions, pull, push};
 
 use manifest::media_type;
 
@@ -56,6 +62,8 @@ struct Inner {
     index: Mutex<()>,
     /// Blobs that a running create or pull relies on, with the number of users.
     pins: Mutex<HashMap<Digest, usize>>,
+    /// Downloads under way, so that two pulls of one blob share it.
+    downloads: registry::download::Downloads,
 }
 
 /// One line of progress, as it goes over the wire.
@@ -148,6 +156,7 @@ impl Store {
             keep_unused,
             index: Mutex::default(),
             pins: Mutex::default(),
+            downloads: registry::download::Downloads::default(),
         };
         Ok(Store {
             inner: Arc::new(inner),
@@ -420,6 +429,10 @@ impl Store {
         self.remove_unused(replaced.digests)
     }
 
+    fn keeps_unused(&self) -> bool {
+        self.inner.keep_unused
+    }
+
     /// Keeps blobs from being removed while the guard lives.
     fn pin(&self, digests: impl IntoIterator<Item = Digest>) -> Pins {
         let digests: Vec<Digest> = digests.into_iter().collect();
@@ -530,6 +543,12 @@ struct ManifestFile {
 /// Blobs that only a manifest named that has just been replaced.
 struct Replaced {
     digests: HashSet<Digest>,
+}
+
+impl Replaced {
+    fn is_empty(&self) -> bool {
+        self.digests.is_empty()
+    }
 }
 
 /// Guard of [`Store::pin`].

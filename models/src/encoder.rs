@@ -1,8 +1,6 @@
 //! Embedding models: texts as token ids in, one vector per text out.
 
 mod bert;
-#[cfg(test)]
-mod tests;
 
 use wick_kernels::BLOCK_TOKENS;
 

@@ -1,8 +1,8 @@
 //! GGUF files: metadata, and tensors as slices of the mapped file.
 
-mod ggml_type;
+pub(crate) mod ggml_type;
 mod header;
-mod map;
+pub(crate) mod map;
 #[cfg(test)]
 mod tests;
 pub(crate) mod write;

@@ -10,7 +10,7 @@ mod sentencepiece;
 mod special;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod vocabulary;
 mod wordpiece;
 

@@ -144,11 +144,20 @@ fn unit_nanos(unit: &str) -> Option<u64> {
     }
 }
 
-/// Digits beyond what an integer holds are too small to count.
+/// Digits beyond what a signed integer holds are too small to count.
 fn fraction_nanos(digits: &str, unit: u64) -> u64 {
-    let digits = &digits[..digits.len().min(18)];
-    let value: u64 = digits.parse().unwrap_or(0);
-    (value as f64 * (unit as f64 / 10f64.powi(digits.len() as i32))) as u64
+    let (mut value, mut scale) = (0u64, 1f64);
+    for digit in digits.bytes() {
+        let longer = value * 10 + u64::from(digit - b'0');
+        if longer > LIMIT {
+            break;
+        }
+        (value, scale) = (longer, scale * 10.0);
+        if value > i64::MAX as u64 / 10 {
+            break;
+        }
+    }
+    (value as f64 * (unit as f64 / scale)) as u64
 }
 
 /// The text in quotes; bytes that are not printable ASCII as `\x..`.

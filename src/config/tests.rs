@@ -26,7 +26,7 @@ fn an_empty_environment_gives_the_documented_defaults() {
             config.max_loaded_models,
             config.max_queue
         ),
-        (1, 3, 512)
+        (None, 3, 512)
     );
     assert_eq!(
         (config.context_tokens, config.go_template, config.threads),
@@ -45,7 +45,7 @@ fn values_lose_spaces_and_quotes() {
     ]);
     let config = config.unwrap();
     assert_eq!(config.models_dir, PathBuf::from("/data/models"));
-    assert_eq!(config.num_parallel, 4);
+    assert_eq!(config.num_parallel, Some(4));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn bad_values_of_ollama_variables_become_the_default() {
             config.max_loaded_models,
             config.max_queue
         ),
-        (1, 3, 512)
+        (None, 3, 512)
     );
     assert_eq!(
         (config.context_tokens, config.kv_cache_type),

@@ -25,8 +25,15 @@ use super::{
 /// Prompt tokens in one step where a request names no `num_batch`: enough to use the weights well, few
 /// enough that a cancelled request is gone within a second on a small machine.
 const BATCH_TOKENS: usize = 256;
+/// Sequences decoded at a time by default, as long as their contexts sum up to no more than
+/// [`SHARED_CONTEXT_TOKENS`].
+const PARALLEL: usize = 4;
+/// Tokens of cache all sequences of a model share by default; a single longer context is still given whole.
+const SHARED_CONTEXT_TOKENS: usize = 32_768;
 /// Most prompt tokens in one step; buffers grow with it.
 const BATCH_TOKENS_MAX: usize = 2048;
+/// More threads than this are a mistake.
+const THREADS_MAX: usize = 1024;
 /// The smallest context.
 const CONTEXT_TOKENS_MIN: usize = 4;
 /// Events a reader may fall behind before its answer pauses.
@@ -312,7 +319,7 @@ impl Shared {
     /// Unloads others until the model fits by count and by memory.
     async fn make_room(&self, gguf: &Gguf, request: &LoadRequest) -> Result<(), EngineError> {
         let context = context_tokens(&self.config, gguf, request.options);
-        let needed = memory::needed_bytes(gguf, context, self.config.parallel);
+        let needed = memory::needed_bytes(gguf, context, parallel(&self.config, context));
         loop {
             let (count, taken) = {
                 let models = self.models();
@@ -479,7 +486,7 @@ fn load(config: &EngineConfig, request: LoadRequest, gguf: Gguf) -> Result<Loade
         .or(config.threads)
         .filter(|&n| n > 0);
     let options = wick_models::LoadOptions {
-        threads: threads.unwrap_or_else(default_threads).min(1024),
+        threads: threads.unwrap_or_else(default_threads).min(THREADS_MAX),
         kernels: kernels(config.isa.as_deref())?,
     };
     let tokenizer = Arc::new(Tokenizer::from_gguf(&gguf)?);
@@ -534,7 +541,7 @@ fn start_decoder(
         context_tokens,
         batch_tokens: batch.min(context_tokens),
         parallel: if decoder.info().paged {
-            config.parallel.max(1)
+            parallel(config, context_tokens)
         } else {
             1
         },
@@ -553,7 +560,10 @@ fn thread_error(reason: std::io::Error) -> EngineError {
 }
 
 /// The kernel table of this name; `None` leaves the choice to the models.
-fn kernels(isa: Option<&str>) -> Result<Option<&'static Kernels>, EngineError> {
+///
+/// # Errors
+/// A name that no table of this machine has.
+pub fn kernels(isa: Option<&str>) -> Result<Option<&'static Kernels>, EngineError> {
     let Some(asked) = isa else { return Ok(None) };
     let available = Kernels::available();
     let name = |k: &Kernels| k.isa.name().to_ascii_lowercase();
@@ -581,6 +591,12 @@ fn context_tokens(config: &EngineConfig, gguf: &Gguf, options: LoadOptions) -> u
         .unwrap_or(u64::MAX);
     let asked = options.context_tokens.unwrap_or(config.context_tokens);
     clamp_context(asked, usize::try_from(trained).unwrap_or(usize::MAX))
+}
+
+/// Sequences decoded at a time where the configuration leaves it open.
+fn parallel(config: &EngineConfig, context_tokens: usize) -> usize {
+    let fitting = || (SHARED_CONTEXT_TOKENS / context_tokens.max(1)).clamp(1, PARALLEL);
+    config.parallel.unwrap_or_else(fitting).max(1)
 }
 
 fn clamp_context(asked: usize, trained: usize) -> usize {

@@ -243,7 +243,8 @@ impl Sequence {
     fn end(&mut self, reason: StopReason) {
         let rest = self.decode.finish().unwrap_or_default();
         let shown = self.stop.push(&rest);
-        self.say(shown.text + &self.stop.rest());
+        let text = shown.text + &self.stop.rest();
+        self.say(text);
         self.done(reason);
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use super::Store;
 use super::digest::Digest;
@@ -99,6 +99,22 @@ pub(super) fn temporary_file(store: &Store) -> Result<NamedTempFile, StoreError>
         .prefix("sha256-")
         .tempfile_in(&folder)
         .map_err(|e| StoreError::io("create a file in", &folder, e))
+}
+
+/// Makes a blob of a finished file in the blobs folder.
+pub(super) fn adopt(store: &Store, path: TempPath) -> Result<FinishedBlob, StoreError> {
+    let failed = |e| StoreError::io("read", &path, e);
+    let mut file = File::open(&path).map_err(failed)?;
+    let mut hasher = Sha256::new();
+    let size_bytes = io::copy(&mut file, &mut hasher).map_err(failed)?;
+    let digest = Digest::finish(hasher);
+    let blob = FinishedBlob { digest, size_bytes, existed: store.has_blob(&digest) };
+    if blob.existed {
+        store.touch_blob(&digest)?;
+    } else {
+        persist(NamedTempFile::from_parts(file, path), &store.blob_path(&digest))?;
+    }
+    Ok(blob)
 }
 
 /// Replaces the file at `path` with `bytes` in one step.

@@ -72,6 +72,9 @@ pub enum StoreError {
     /// A GGUF or safetensors file cannot be read, converted or quantised.
     #[error("{0}")]
     Model(String),
+    /// Nobody waits for the result any more.
+    #[error("request canceled")]
+    Canceled,
     /// The file system failed.
     #[error("cannot {action} {}", path.display())]
     Io {
@@ -180,7 +183,7 @@ pub enum RegistryError {
     },
 }
 
-/// A request to create a model that makes no sense; all are the client's fault except the last two.
+/// A request to create a model that makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// A key of `files` leaves the folder.
@@ -212,6 +215,12 @@ pub enum RequestError {
         /// `string`, `number` or `non-negative integer`.
         kind: &'static str,
     },
+    /// A quantisation for a draft model that is not there.
+    #[error("--draft-quantize requires a DRAFT model")]
+    DraftQuantize,
+    /// The template does not parse; for callers, who parse templates.
+    #[error("template error: {0}")]
+    Template(String),
     /// The weights are already quantised.
     #[error("quantization is only supported for F16, BF16 and F32 models")]
     AlreadyQuantized,

@@ -100,9 +100,7 @@ impl Manifest {
 
     /// As written to disk: compact, with a newline at the end.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec(self).expect("a manifest has only text keys");
-        bytes.push(b'\n');
-        bytes
+        go_json(self)
     }
 }
 
@@ -177,9 +175,7 @@ impl Config {
 
     /// As written to disk: compact, with a newline at the end.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec(self).expect("a config has only text keys");
-        bytes.push(b'\n');
-        bytes
+        go_json(self)
     }
 }
 
@@ -191,6 +187,42 @@ pub struct Message {
     /// What was said.
     #[serde(default, deserialize_with = "null_as_default")]
     pub content: String,
+}
+
+/// JSON as Go's encoder writes it, so that equal contents give equal digests: compact, `<`, `>` and
+/// `&` escaped, whole numbers without a fraction, a newline at the end.
+pub(crate) fn go_json(value: &impl Serialize) -> Vec<u8> {
+    let mut value = serde_json::to_value(value).expect("only text keys");
+    drop_fractions(&mut value);
+    let mut text = value.to_string();
+    // Outside of strings, JSON has none of these.
+    for (plain, escaped) in [
+        ("<", "\\u003c"),
+        (">", "\\u003e"),
+        ("&", "\\u0026"),
+        ("\u{2028}", "\\u2028"),
+        ("\u{2029}", "\\u2029"),
+    ] {
+        text = text.replace(plain, escaped);
+    }
+    text.push('\n');
+    text.into_bytes()
+}
+
+fn drop_fractions(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(drop_fractions),
+        Value::Object(map) => map.values_mut().for_each(drop_fractions),
+        Value::Number(number) => {
+            if let Some(float) = number.as_f64().filter(|_| number.is_f64())
+                && float.fract() == 0.0
+                && float.abs() < 1e15
+            {
+                *number = (float as i64).into();
+            }
+        }
+        _ => {}
+    }
 }
 
 fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
@@ -266,6 +298,15 @@ mod tests {
         assert!(error.starts_with("invalid digest format"), "{error}");
         let bad = r#"{"layers":[{"mediaType":"x","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":-1}]}"#;
         assert!(serde_json::from_str::<Manifest>(bad).is_err());
+    }
+
+    #[test]
+    fn json_is_written_as_go_does() {
+        let value = serde_json::json!({"stop": ["<|a|> & b"], "top_p": 0.9, "num_ctx": 4096.0});
+        assert_eq!(
+            String::from_utf8(go_json(&value)).unwrap(),
+            "{\"stop\":[\"\\u003c|a|\\u003e \\u0026 b\"],\"top_p\":0.9,\"num_ctx\":4096}\n"
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::io;
 use memmap2::Mmap;
 
 /// Maps a whole file for reading.
-pub(super) fn map_file(file: &File) -> io::Result<Mmap> {
+pub(crate) fn map_file(file: &File) -> io::Result<Mmap> {
     // SAFETY: the mapping is read-only and private to this process, and it is only ever seen as
     // `&[u8]`, for which every content is valid. What remains is a file that another program
     // changes or cuts while it is mapped; blobs of a model store are written under a temporary

@@ -21,14 +21,16 @@ pub(crate) struct PlannedTensor {
 /// A file whose header is written and whose tensors are expected in the order of the plan.
 pub(crate) struct GgufWriter<W> {
     sink: W,
-    /// Sizes of the tensors to come, last first.
+    /// Bytes still to come of each tensor, the current one last.
     remaining: Vec<u64>,
+    /// Bytes of tensors and padding written so far.
+    position: u64,
 }
 
 impl<W: Write> GgufWriter<W> {
     /// Writes the header. `metadata` must not hold `general.alignment`.
     pub(crate) fn new(
-        sink: W,
+        mut sink: W,
         metadata: &[(&str, &Value)],
         tensors: &[PlannedTensor],
     ) -> io::Result<GgufWriter<W>> {
@@ -53,37 +55,41 @@ impl<W: Write> GgufWriter<W> {
             header.extend_from_slice(&offset.to_le_bytes());
             offset += tensor.bytes.next_multiple_of(ALIGNMENT);
         }
-        let padded = header.len().next_multiple_of(ALIGNMENT as usize);
-        header.resize(padded, 0);
-        let mut sink = sink;
+        header.resize(header.len().next_multiple_of(ALIGNMENT as usize), 0);
         sink.write_all(&header)?;
         Ok(GgufWriter {
             sink,
             remaining: tensors.iter().rev().map(|tensor| tensor.bytes).collect(),
+            position: 0,
         })
     }
 
-    /// Writes the next tensor of the plan.
-    pub(crate) fn tensor(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let planned = self.remaining.pop();
-        if planned != Some(bytes.len() as u64) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("tensor of {} bytes, planned were {planned:?}", bytes.len()),
-            ));
-        }
+    /// Writes the next bytes of the current tensor; the last of them end it.
+    pub(crate) fn part(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let left = self.remaining.last().copied().unwrap_or(0);
+        let Some(left) = left.checked_sub(bytes.len() as u64) else {
+            let problem = format!("{} bytes for a tensor that lacks {left}", bytes.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        };
         self.sink.write_all(bytes)?;
-        let padding = bytes.len().next_multiple_of(ALIGNMENT as usize) - bytes.len();
-        self.sink.write_all(&[0; ALIGNMENT as usize][..padding])
+        self.position += bytes.len() as u64;
+        if left > 0 {
+            self.remaining.pop();
+            self.remaining.push(left);
+            return Ok(());
+        }
+        self.remaining.pop();
+        let padding = self.position.next_multiple_of(ALIGNMENT) - self.position;
+        self.position += padding;
+        self.sink
+            .write_all(&[0; ALIGNMENT as usize][..padding as usize])
     }
 
     /// Ends the file and gives the sink back; fails if tensors are missing.
     pub(crate) fn finish(mut self) -> io::Result<W> {
         if !self.remaining.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("{} tensors were not written", self.remaining.len()),
-            ));
+            let problem = format!("{} tensors were not written", self.remaining.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
         self.sink.flush()?;
         Ok(self.sink)

@@ -28,19 +28,27 @@ impl Bpe {
             path: gguf.path().to_owned(),
             key: key.to_owned(),
         })?;
-        let vocab: Vocab = tokens
-            .iter()
-            .zip(0..)
-            .map(|(&token, id)| (token.to_owned(), id))
-            .collect();
-        let merges = usable_merges(&merges, &vocab);
-        let model = BPE::builder()
-            .vocab_and_merges(vocab, merges)
-            .ignore_merges(pre.whole_words)
-            // Its cache belongs to the thread and would outlive the model.
-            .cache_capacity(0)
-            .build()
-            .map_err(|source| failed("building the merge table", source))?;
+        let vocab = || -> Vocab {
+            let ids = tokens.iter().zip(0..);
+            ids.map(|(&token, id)| (token.to_owned(), id)).collect()
+        };
+        let build = |vocab, merges| {
+            BPE::builder()
+                .vocab_and_merges(vocab, merges)
+                .ignore_merges(pre.whole_words)
+                // Its cache belongs to the thread and would outlive the model.
+                .cache_capacity(0)
+                .build()
+        };
+        // Looking every merge up takes as long as building, so only a table that fails is cleaned.
+        let model = match build(vocab(), split_merges(&merges, &tokens)) {
+            Ok(model) => model,
+            Err(_) => {
+                let (vocab, merges) = (vocab(), split_merges(&merges, &tokens));
+                let merges = known_merges(merges, &vocab);
+                build(vocab, merges).map_err(|source| failed("building the merge table", source))?
+            }
+        };
         Ok(Bpe { splitter, model })
     }
 
@@ -60,29 +68,36 @@ impl Bpe {
     }
 }
 
-/// Merges whose parts and result are all in the vocabulary; the library refuses, or even panics on,
-/// a table with any other.
-fn usable_merges(merges: &[&str], vocab: &Vocab) -> Merges {
-    let mut whole = String::new();
-    let mut usable = Vec::with_capacity(merges.len());
-    for merge in merges {
+/// Both parts of every merge, without those that make a longer text than any token is: the library
+/// has no room for them.
+fn split_merges(merges: &[&str], tokens: &[&str]) -> Merges {
+    let longest = tokens.iter().map(|token| token.len()).max().unwrap_or(0);
+    let parts = merges.iter().filter_map(|merge| {
         // A part may itself be a space, so the separator is not the first character.
-        let separator = merge.char_indices().skip(1).find(|&(_, char)| char == ' ');
-        let Some((at, _)) = separator else { continue };
+        let (at, _) = merge
+            .char_indices()
+            .skip(1)
+            .find(|&(_, char)| char == ' ')?;
         let (left, right) = (&merge[..at], &merge[at + 1..]);
-        whole.clear();
-        whole.push_str(left);
-        whole.push_str(right);
-        if vocab.contains_key(&whole) && vocab.contains_key(left) && vocab.contains_key(right) {
-            usable.push((left.to_owned(), right.to_owned()));
-        }
-    }
-    if usable.len() < merges.len() {
-        tracing::warn!(
-            "{} of {} merges name tokens the vocabulary does not have",
-            merges.len() - usable.len(),
-            merges.len()
-        );
-    }
-    usable
+        (left.len() + right.len() <= longest).then(|| (left.to_owned(), right.to_owned()))
+    });
+    parts.collect()
+}
+
+/// Merges whose parts and result are all in the vocabulary; the library refuses any other.
+fn known_merges(merges: Merges, vocab: &Vocab) -> Merges {
+    let all = merges.len();
+    let known: Merges = merges
+        .into_iter()
+        .filter(|(left, right)| {
+            vocab.contains_key(left)
+                && vocab.contains_key(right)
+                && vocab.contains_key(&format!("{left}{right}"))
+        })
+        .collect();
+    tracing::warn!(
+        "{} of {all} merges name tokens the vocabulary does not have",
+        all - known.len()
+    );
+    known
 }

@@ -324,6 +324,8 @@ impl Step {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
     fn pieces(name: &str, text: &str) -> Vec<String> {
@@ -379,11 +381,21 @@ mod tests {
         assert_eq!(pieces("deepseek-coder", "a b\nc"), ["a", " b", "\n", "c"]);
     }
 
+    static SPLITTERS: LazyLock<Vec<Splitter>> = LazyLock::new(|| {
+        let known = KNOWN.iter().chain([&DEFAULT]);
+        known.map(|known| Splitter::new(known).unwrap()).collect()
+    });
+
     proptest::proptest! {
         #[test]
         fn pieces_are_the_text(text: String) {
-            for known in KNOWN.iter().chain([&DEFAULT]) {
-                let got = pieces(known.names[0], &text).concat();
+            for splitter in &*SPLITTERS {
+                let mut got = String::new();
+                let result: Result<(), ()> = splitter.split(&text, &mut |piece| {
+                    got.push_str(piece);
+                    Ok(())
+                });
+                proptest::prop_assert_eq!(result, Ok(()));
                 proptest::prop_assert_eq!(&got, &text);
             }
         }

@@ -1,7 +1,9 @@
 //! SentencePiece BPE: the two neighbours whose union has the highest score are joined first.
 
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
+
+use ahash::{AHashMap, AHashSet};
 
 use super::special::SpecialTokens;
 use super::vocabulary::{TokenKind, Vocabulary, byte_of};
@@ -9,10 +11,13 @@ use crate::{Error, Gguf};
 
 #[derive(Debug)]
 pub(super) struct SentencePiece {
-    ids: HashMap<Box<str>, u32>,
+    ids: AHashMap<Box<str>, u32>,
+    /// Characters that are neighbours in some token. Where a text has two others side by side, no
+    /// token can reach across, and both sides are joined on their own.
+    neighbours: AHashSet<(char, char)>,
     scores: Vec<f32>,
     /// What each byte becomes when its character is in no token.
-    byte_ids: [Option<u32>; 256],
+    byte_ids: Box<[Option<u32>; 256]>,
     longest_bytes: usize,
     space_prefix: bool,
 }
@@ -24,8 +29,9 @@ impl SentencePiece {
         special: &SpecialTokens,
     ) -> Result<SentencePiece, Error> {
         let scores = scores(gguf, vocabulary.len())?;
-        let mut ids = HashMap::with_capacity(vocabulary.len());
-        let mut byte_ids = [special.unknown; 256];
+        let mut ids = AHashMap::with_capacity(vocabulary.len());
+        let mut neighbours = AHashSet::new();
+        let mut byte_ids = Box::new([special.unknown; 256]);
         let mut longest_bytes = 0;
         for (id, text) in vocabulary.iter() {
             if text.is_empty() {
@@ -35,6 +41,7 @@ impl SentencePiece {
             match (byte_of(text), vocabulary.kind(id)) {
                 (Some(byte), Some(TokenKind::Byte)) => byte_ids[byte as usize] = Some(id),
                 _ => {
+                    neighbours.extend(text.chars().zip(text.chars().skip(1)));
                     ids.insert(text.into(), id);
                 }
             }
@@ -42,6 +49,7 @@ impl SentencePiece {
         let space_prefix = gguf.bool("tokenizer.ggml.add_space_prefix")?;
         Ok(SentencePiece {
             ids,
+            neighbours,
             scores,
             byte_ids,
             longest_bytes,
@@ -63,11 +71,25 @@ impl SentencePiece {
         for char in text.chars() {
             escaped.push(if char == ' ' { '▁' } else { char });
         }
-        let symbols = self.join(&escaped);
-        let mut next = Some(0);
+        let mut joiner = Joiner::default();
+        let mut start = 0;
+        let mut before = None;
+        for (at, char) in escaped.char_indices() {
+            if before.is_some_and(|before| !self.neighbours.contains(&(before, char))) {
+                self.encode_stretch(&escaped[start..at], &mut joiner, out);
+                start = at;
+            }
+            before = Some(char);
+        }
+        self.encode_stretch(&escaped[start..], &mut joiner, out);
+    }
+
+    fn encode_stretch(&self, text: &str, joiner: &mut Joiner, out: &mut Vec<u32>) {
+        self.join(text, joiner);
+        let mut next = (!joiner.symbols.is_empty()).then_some(0);
         while let Some(index) = next {
-            let symbol = &symbols[index];
-            self.push_symbol(&escaped[symbol.start..symbol.end()], out);
+            let symbol = &joiner.symbols[index];
+            self.push_symbol(&text[symbol.start..symbol.end()], out);
             next = symbol.next;
         }
     }
@@ -81,11 +103,12 @@ impl SentencePiece {
 
     /// Characters, joined until no two neighbours make a token. Each join is found in a heap, so a
     /// text of n characters takes O(n log n) however long its words are.
-    fn join(&self, text: &str) -> Vec<Symbol> {
-        let mut symbols = characters(text);
-        let mut heap = BinaryHeap::new();
+    fn join(&self, text: &str, joiner: &mut Joiner) {
+        let Joiner { symbols, heap } = joiner;
+        set_characters(text, symbols);
+        heap.clear();
         for right in 1..symbols.len() {
-            heap.extend(self.candidate(text, &symbols, right - 1, right));
+            heap.extend(self.candidate(text, symbols, right - 1, right));
         }
         while let Some(join) = heap.pop() {
             let (left, right) = (symbols[join.left], symbols[join.right]);
@@ -98,13 +121,12 @@ impl SentencePiece {
             symbols[join.right].bytes = 0;
             if let Some(next) = right.next {
                 symbols[next].previous = Some(join.left);
-                heap.extend(self.candidate(text, &symbols, join.left, next));
+                heap.extend(self.candidate(text, symbols, join.left, next));
             }
             if let Some(previous) = left.previous {
-                heap.extend(self.candidate(text, &symbols, previous, join.left));
+                heap.extend(self.candidate(text, symbols, previous, join.left));
             }
         }
-        symbols
     }
 
     fn candidate(&self, text: &str, symbols: &[Symbol], left: usize, right: usize) -> Option<Join> {
@@ -150,20 +172,25 @@ impl Symbol {
     }
 }
 
-fn characters(text: &str) -> Vec<Symbol> {
+/// What joining needs, kept from one stretch of a text to the next.
+#[derive(Default)]
+struct Joiner {
+    symbols: Vec<Symbol>,
+    heap: BinaryHeap<Join>,
+}
+
+fn set_characters(text: &str, symbols: &mut Vec<Symbol>) {
+    symbols.clear();
     let starts = text.char_indices().enumerate();
-    let mut symbols: Vec<Symbol> = starts
-        .map(|(index, (start, char))| Symbol {
-            start,
-            bytes: char.len_utf8(),
-            previous: index.checked_sub(1),
-            next: Some(index + 1),
-        })
-        .collect();
+    symbols.extend(starts.map(|(index, (start, char))| Symbol {
+        start,
+        bytes: char.len_utf8(),
+        previous: index.checked_sub(1),
+        next: Some(index + 1),
+    }));
     if let Some(last) = symbols.last_mut() {
         last.next = None;
     }
-    symbols
 }
 
 /// Two neighbours that could become one token.

@@ -2,6 +2,7 @@
 
 mod batches;
 mod bert;
+mod fallback;
 mod families;
 mod hostile;
 mod oracle;

@@ -106,7 +106,9 @@ impl Tiny {
             &format!("{architecture}.rope.freq_base"),
             Value::F32(10_000.0),
         );
-        tiny.matrix("token_embd.weight", vocab, width, quant);
+        // Embeddings of unit variance, so that layers add to the stream instead of making it, as in trained models.
+        let embedding = tiny.random(vocab * width, 0.0, 3f32.sqrt());
+        tiny.put("token_embd.weight", &[vocab, width], embedding, quant);
         if !shape.tied {
             tiny.matrix("output.weight", vocab, width, quant);
         }
@@ -126,8 +128,8 @@ impl Tiny {
                 tiny.matrix(&name("ffn_gate.weight"), wide, width, quant);
                 tiny.matrix(&name("ffn_up.weight"), wide, width, quant);
             }
-            tiny.matrix(&name("attn_output.weight"), width, q_len, quant);
-            tiny.matrix(&name("ffn_down.weight"), width, wide, quant);
+            tiny.residual(&name("attn_output.weight"), shape, q_len);
+            tiny.residual(&name("ffn_down.weight"), shape, wide);
             if architecture == "qwen2" {
                 for (part, len) in [
                     ("attn_q.bias", q_len),
@@ -164,11 +166,18 @@ impl Tiny {
         self.tensors.retain(|(tensor, _)| tensor != name);
     }
 
-    /// Random values of about unit length per row of `x`.
+    /// A matrix whose products have about the variance of their inputs.
     pub(crate) fn matrix(&mut self, name: &str, rows: usize, cols: usize, quant: GgmlDType) {
         let spread = (3.0 / cols as f32).sqrt();
         let data = self.random(rows * cols, 0.0, spread);
         self.put(name, &[rows, cols], data, quant);
+    }
+
+    /// A matrix that writes to the residual stream: smaller the more layers do, as models are initialised.
+    fn residual(&mut self, name: &str, shape: &Shape, cols: usize) {
+        let spread = (3.0 / (cols * 2 * shape.layers) as f32).sqrt();
+        let data = self.random(shape.width * cols, 0.0, spread);
+        self.put(name, &[shape.width, cols], data, shape.quant);
     }
 
     pub(crate) fn norm(&mut self, name: &str, len: usize) {
@@ -188,20 +197,19 @@ impl Tiny {
         self.tensors.push((name.to_owned(), tensor));
     }
 
-    /// The values as stored, dequantised.
-    pub(crate) fn values(&self, name: &str) -> Vec<f32> {
+    /// The tensor as stored, dequantised.
+    pub(crate) fn tensor(&self, name: &str) -> Tensor {
         let (_, tensor) = self
             .tensors
             .iter()
             .find(|(tensor, _)| tensor == name)
             .unwrap();
-        tensor
-            .dequantize(&Device::Cpu)
-            .unwrap()
-            .flatten_all()
-            .unwrap()
-            .to_vec1()
-            .unwrap()
+        tensor.dequantize(&Device::Cpu).unwrap()
+    }
+
+    /// The values of a tensor as stored, dequantised.
+    pub(crate) fn values(&self, name: &str) -> Vec<f32> {
+        self.tensor(name).flatten_all().unwrap().to_vec1().unwrap()
     }
 
     /// Uniform in `middle - spread .. middle + spread` (splitmix64).
