@@ -1,1 +1,10 @@
 //! wick: quantised Llama-family models in one process, served as a drop-in for Ollama.
+
+pub mod api;
+pub mod bench;
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod prompt;
+pub mod store;
+mod tls;

@@ -1,3 +1,5 @@
 //! The `wick` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    wick::cli::main()
+}

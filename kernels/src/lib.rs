@@ -12,15 +12,24 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod block;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(target_arch = "x86_64")]
 mod kind;
 mod layout;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod pages;
 mod parallel;
 mod project;
 mod quant;
 mod scalar;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg_attr(
+    target_arch = "aarch64",
+    expect(
+        dead_code,
+        reason = "quantising and attention are written apart for NEON"
+    )
+)]
 mod simd;
 mod split;
 mod weight;
@@ -131,7 +140,7 @@ type LayerNorm = fn(&[f32], &[f32], &[f32], f32, &mut [f32]);
 pub(crate) struct Table {
     /// Rows per weight tile: 32-bit lanes of a register; at most 16.
     pub(crate) lanes: usize,
-    /// Sizes of row blocks that `multiply` handles, descending, at most 16, ending in 1.
+    /// Sizes of row blocks that `multiply` handles, descending, ending in 1; times `lanes` at most 256.
     pub(crate) block_rows: &'static [usize],
     /// Query vectors that `attend` handles well at once.
     pub(crate) query_vectors: usize,
@@ -162,6 +171,8 @@ impl Kernels {
         let tables = [
             #[cfg(target_arch = "x86_64")]
             avx512::kernels(),
+            #[cfg(target_arch = "aarch64")]
+            neon::kernels(),
             #[cfg(target_arch = "x86_64")]
             avx2::kernels(),
             Some(&scalar::KERNELS),

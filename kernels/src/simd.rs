@@ -53,7 +53,7 @@ const MAX_LANES: usize = 16;
 
 /// e^x within about 2 units in the last place for x within -87 and 88, clamped outside (after Cephes' `expf`).
 #[inline(always)]
-fn exp<S: Simd>(s: S, x: S::V) -> S::V {
+pub(crate) fn exp<S: Simd>(s: S, x: S::V) -> S::V {
     let x = s.min(s.max(x, s.splat(-87.0)), s.splat(88.0));
     let n = s.round(s.mul(x, s.splat(std::f32::consts::LOG2_E)));
     let r = s.fma(n, s.splat(-0.693_359_4), x);

@@ -1,0 +1,89 @@
+//! aarch64 with the dot-product instructions: Neoverse-N1, Cortex-A76 and later.
+//!
+//! Tiles of eight weight rows; a register holds four columns of four rows, so that one SDOT by element takes four
+//! bytes of activations to four rows.
+
+#![expect(
+    unsafe_code,
+    reason = "calls functions that need target features, which the table's existence proves"
+)]
+#![expect(
+    clippy::needless_range_loop,
+    reason = "one index runs over several arrays of registers"
+)]
+
+mod attend;
+mod decode;
+mod dot;
+mod float;
+mod multiply;
+mod quantize;
+mod vector;
+
+#[cfg(test)]
+mod tests;
+
+use crate::project::TileJob;
+use crate::{Isa, Kernels, QuantType, Table, simd};
+use vector::Neon;
+
+/// The table, where the CPU can run it.
+pub(crate) fn kernels() -> Option<&'static Kernels> {
+    std::arch::is_aarch64_feature_detected!("dotprod").then_some(&KERNELS)
+}
+
+static KERNELS: Kernels = Kernels {
+    isa: Isa::NeonDotprod,
+    table: Table {
+        lanes: multiply::LANES,
+        block_rows: &ROW_COUNTS,
+        query_vectors: 16,
+        multiply,
+        // SAFETY: `kernels` gives the table out only where dotprod and with it NEON was found. The same below.
+        quantize_32: |job| unsafe { quantize::quantize_32(job) },
+        // SAFETY: as above.
+        quantize_256: |job| unsafe { quantize::quantize_256(job) },
+        rms_norm: |x, weight, eps, out| simd::rms_norm(Neon, x, weight, eps, out),
+        layer_norm: |x, weight, bias, eps, out| simd::layer_norm(Neon, x, weight, bias, eps, out),
+        silu_mul: |gate, up| simd::silu_mul(Neon, gate, up),
+        gelu: |x, tanh| simd::gelu(Neon, x, tanh),
+        add: |x, y| simd::add(Neon, x, y),
+        softmax: |x| simd::softmax(Neon, x),
+        rope: |x, cos, sin, pairing| simd::rope(Neon, x, cos, sin, pairing),
+        // SAFETY: as above.
+        attend: |job, state| unsafe { attend::attend(job, state) },
+        to_f16: |from, to| simd::to_f16(Neon, from, to),
+    },
+};
+
+/// Every number of rows up to the largest: a block of weights is decoded once for all of them.
+const ROW_COUNTS: [usize; multiply::MAX_ROWS] = {
+    let mut counts = [0; multiply::MAX_ROWS];
+    let mut i = 0;
+    while i < counts.len() {
+        counts[i] = counts.len() - i;
+        i += 1;
+    }
+    counts
+};
+
+fn multiply(job: TileJob<'_>, out: &mut [f32]) {
+    // SAFETY: the table exists only where dotprod was found, and each type has its own function.
+    unsafe {
+        match job.layout.quant {
+            QuantType::F32 => float::multiply_float::<float::Single>(job, out),
+            QuantType::F16 => float::multiply_float::<float::Half>(job, out),
+            QuantType::BF16 => float::multiply_float::<float::Brain>(job, out),
+            QuantType::Q4_0 => multiply::multiply_narrow::<decode::Q4_0>(job, out),
+            QuantType::Q4_1 => multiply::multiply_narrow::<decode::Q4_1>(job, out),
+            QuantType::Q5_0 => multiply::multiply_narrow::<decode::Q5_0>(job, out),
+            QuantType::Q5_1 => multiply::multiply_narrow::<decode::Q5_1>(job, out),
+            QuantType::Q8_0 => multiply::multiply_narrow::<decode::Q8_0>(job, out),
+            QuantType::Q2K => multiply::multiply_wide::<decode::Q2K>(job, out),
+            QuantType::Q3K => multiply::multiply_wide::<decode::Q3K>(job, out),
+            QuantType::Q4K => multiply::multiply_wide::<decode::Q4K>(job, out),
+            QuantType::Q5K => multiply::multiply_wide::<decode::Q5K>(job, out),
+            QuantType::Q6K => multiply::multiply_wide::<decode::Q6K>(job, out),
+        }
+    }
+}

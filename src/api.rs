@@ -1,0 +1,167 @@
+//! The HTTP server: Ollama's routes, and OpenAI's and Anthropic's over the same verbs.
+//!
+//! Handlers parse, call and answer. What a request means is in its type; what models are asked is in
+//! `verbs`; which status an error has is in [`error`]; who may ask is in `hosts`.
+
+mod anthropic;
+mod body;
+mod catalog;
+pub mod error;
+mod fallback;
+mod fields;
+mod hosts;
+mod ids;
+mod ollama;
+mod openai;
+mod options;
+mod stream;
+mod times;
+mod verbs;
+
+use std::future::Future;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tower_http::decompression::RequestDecompressionLayer;
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::engine::{Engine, EngineConfig};
+use crate::store::{Registry, RegistryOptions, Store, StoreError};
+
+use catalog::Catalog;
+use hosts::Access;
+
+/// Context of models whose request names none, where the configuration does not either: what Ollama
+/// takes on machines without a large GPU.
+const CONTEXT_TOKENS: usize = 4096;
+/// How long models may take to free their memory before the process ends anyway.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// What all routes share. Clones are cheap.
+#[derive(Clone)]
+pub struct App {
+    store: Store,
+    engine: Engine,
+    registry: Registry,
+    config: Arc<Config>,
+    catalog: Arc<Catalog>,
+    access: Arc<Access>,
+}
+
+/// Why the server did not start or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is taken or not of this machine.
+    #[error("listen on {address}: {source}")]
+    Listen {
+        /// Where it should listen.
+        address: SocketAddr,
+        /// Why it does not.
+        source: io::Error,
+    },
+    /// The folder of the models cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The server broke.
+    #[error("the server stopped: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl App {
+    /// Opens the store and starts the engine; `listen` is where the server can be reached. Needs a
+    /// tokio runtime.
+    pub fn new(config: Config, listen: SocketAddr) -> Result<App, StoreError> {
+        let store = Store::open_with(&config.models_dir, config.no_prune)?;
+        if let Err(error) = store.clean_up() {
+            warn!("cannot remove unused blobs: {error}");
+        }
+        let engine = Engine::new(EngineConfig {
+            keep_alive: config.keep_alive,
+            parallel: config.num_parallel,
+            max_loaded_models: config.max_loaded_models,
+            max_queue: config.max_queue,
+            context_tokens: config.context_tokens.unwrap_or(CONTEXT_TOKENS),
+            threads: config.threads,
+            isa: config.isa.clone(),
+            memory_limit_bytes: config.memory_limit,
+        });
+        let key = config.state_dir.as_ref().map(|dir| dir.join("id_ed25519"));
+        Ok(App {
+            store,
+            engine,
+            registry: Registry::new(RegistryOptions::new(ollama::VERSION, key))?,
+            access: Arc::new(Access::new(&config.origins, listen)),
+            config: Arc::new(config),
+            catalog: Arc::default(),
+        })
+    }
+}
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    // Clients of these two send large prompts compressed; how large is checked behind this layer.
+    let compressed = openai::router()
+        .merge(anthropic::router())
+        .layer(RequestDecompressionLayer::new().no_gzip().no_br().no_deflate())
+        .layer(from_fn(body::note_compression));
+    ollama::router()
+        .merge(compressed)
+        .fallback(fallback::not_found)
+        .method_not_allowed_fallback(fallback::method_not_allowed)
+        .layer(from_fn_with_state(app.clone(), hosts::guard))
+        .with_state(app)
+}
+
+/// Serves until SIGTERM or SIGINT. Connections are then closed, which ends what they asked for, and
+/// models are unloaded.
+pub async fn serve(config: Config) -> Result<(), ServeError> {
+    let address = config.listen;
+    let failed = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let stop = stop_signal()?;
+    let app = App::new(config, address)?;
+    let engine = app.engine.clone();
+    say_address(address);
+    // Pieces of an answer are small and must not wait for each other.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            warn!("cannot send small packets at once: {error}");
+        }
+    });
+    tokio::select! {
+        result = axum::serve(listener, router(app)).into_future() => result?,
+        () = stop => info!("stopping"),
+    }
+    if tokio::time::timeout(SHUTDOWN, engine.shutdown()).await.is_err() {
+        warn!("a model is still at work");
+    }
+    Ok(())
+}
+
+/// The first line on stdout tells where the server is, also if the system chose the port.
+fn say_address(address: SocketAddr) {
+    let mut stdout = io::stdout().lock();
+    // Nobody may be reading; the server is there all the same.
+    let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+    info!(%address, "listening on {address}");
+}
+
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,357 @@
+//! Text: from a request in native terms to a running answer.
+
+use std::time::Instant;
+
+use serde_json::{Map, Value};
+
+use crate::api::App;
+use crate::api::catalog::{Model, blocking};
+use crate::api::error::{ApiError, Missing, Route};
+use crate::api::fields::{self, KeepAliveField};
+use crate::api::options::Options;
+use crate::engine::{Constraint, Generation, Lease, LoadRequest};
+use crate::prompt::output::OutputParser;
+use crate::prompt::render::{Budget, Capability, ChatPrompt, GeneratePrompt, Rendered};
+use crate::prompt::{Message, Think, Tool};
+
+use super::answer::{Answer, Plan};
+
+/// A request for text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TextRequest {
+    /// The model as the client wrote it.
+    pub model: String,
+    /// What to write about.
+    pub subject: Subject,
+    /// Options as they came, to go over those of the model.
+    pub options: Option<Map<String, Value>>,
+    /// How long the model stays afterwards.
+    pub keep_alive: Option<KeepAliveField>,
+    /// The form that the answer is held to.
+    pub format: Option<Value>,
+    /// Whether to think first; absent is yes for models that can.
+    pub think: Option<Think>,
+    /// Whether to drop `think` in silence where the model cannot.
+    pub think_if_possible: bool,
+    /// Tools the answer may call.
+    pub tools: Vec<Tool>,
+    /// Whether a prompt that is too long may be cut; absent is yes.
+    pub truncate: Option<bool>,
+    /// Whether the answer may go on beyond the context; absent is yes.
+    pub shift: Option<bool>,
+    /// Whether, and how many best tokens, to report.
+    pub logprobs: Option<usize>,
+    /// Stop after the prompt is written.
+    pub render_only: bool,
+}
+
+/// What to write about.
+#[derive(Clone, Debug)]
+pub(crate) enum Subject {
+    /// The next turn of a conversation.
+    Chat(Vec<Message>),
+    /// What follows a prompt.
+    Completion(Completion),
+}
+
+impl Default for Subject {
+    fn default() -> Self {
+        Subject::Chat(Vec::new())
+    }
+}
+
+/// What `/api/generate` works on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Completion {
+    /// The text, or the user's turn.
+    pub prompt: String,
+    /// What comes after the gap to fill.
+    pub suffix: String,
+    /// Goes before the model's system text.
+    pub system: String,
+    /// A Go template for this request only.
+    pub template: String,
+    /// Tokens of an earlier exchange.
+    pub context: Vec<u32>,
+    /// Use the prompt as it is.
+    pub raw: bool,
+    /// Images of the prompt.
+    pub images: Vec<Vec<u8>>,
+}
+
+/// What came of a request for text.
+pub(crate) enum Outcome {
+    /// Nothing to write; the model is in memory.
+    Loaded,
+    /// Nothing to write; the model will go.
+    Unloaded,
+    /// The prompt.
+    Rendered(Rendered),
+    /// An answer that is being written.
+    Answer(Box<Answer>),
+}
+
+impl Subject {
+    fn is_empty(&self) -> bool {
+        match self {
+            Subject::Chat(messages) => messages.is_empty(),
+            Subject::Completion(completion) => completion.prompt.is_empty(),
+        }
+    }
+
+    fn route(&self) -> Route {
+        match self {
+            Subject::Chat(_) => Route::Chat,
+            Subject::Completion(_) => Route::Generate,
+        }
+    }
+
+    fn has_images(&self) -> bool {
+        match self {
+            Subject::Chat(messages) => messages.iter().any(|m| !m.images.is_empty()),
+            Subject::Completion(completion) => !completion.images.is_empty(),
+        }
+    }
+}
+
+/// Resolves, checks, loads, renders, cuts and starts; the order is the one clients see in errors.
+pub(crate) async fn text(app: &App, mut request: TextRequest) -> Result<Outcome, ApiError> {
+    let started = Instant::now();
+    let model = app.model(request.subject.route(), &request.model).await?;
+    let is_empty = request.subject.is_empty();
+    if is_empty && request.keep_alive.is_some_and(KeepAliveField::is_zero) {
+        app.engine.unload(&model.path);
+        return Ok(Outcome::Unloaded);
+    }
+    if let Subject::Completion(completion) = &request.subject {
+        let templated = !completion.template.is_empty()
+            || !completion.system.is_empty()
+            || !completion.context.is_empty();
+        if completion.raw && templated {
+            let text = "raw mode does not support template, system, or context";
+            return Err(ApiError::BadRequest(text.to_owned()));
+        }
+    }
+    request.think = think(&model, &request)?;
+    check_abilities(&model, &request)?;
+    let options = Options::merge(&model.stored.params, request.options.as_ref())?;
+    let lease = app
+        .engine
+        .load(LoadRequest {
+            name: model.stored.name.to_string(),
+            path: model.path.clone(),
+            options: options.load,
+            keep_alive: request.keep_alive.map(|keep_alive| keep_alive.0),
+        })
+        .await?;
+    if is_empty {
+        return Ok(Outcome::Loaded);
+    }
+    let constraint = fields::constraint(request.format.as_ref())?;
+    // Templates and tokenizers take their time with long prompts.
+    let prepared =
+        blocking(move || Prepared::new(model, request, options, lease, constraint)).await?;
+    prepared.start(started).await
+}
+
+/// Whether the answer begins with thinking; `None` where the model knows of no such thing.
+fn think(model: &Model, request: &TextRequest) -> Result<Option<Think>, ApiError> {
+    match request.think {
+        _ if model.has(Capability::Thinking) => Ok(Some(request.think.unwrap_or(Think::On))),
+        Some(think) if think.is_on() && !request.think_if_possible => {
+            let model = format!("{:?}", request.model);
+            Err(ApiError::Missing(vec![Missing { model, ability: "thinking" }]))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn check_abilities(model: &Model, request: &TextRequest) -> Result<(), ApiError> {
+    if !model.completes() {
+        let ability = match request.subject {
+            Subject::Chat(_) => "chat",
+            Subject::Completion(_) => "generate",
+        };
+        let model = format!("{:?}", request.model);
+        return Err(ApiError::Missing(vec![Missing { model, ability }]));
+    }
+    let fills = matches!(&request.subject, Subject::Completion(c) if !c.suffix.is_empty() && !c.raw);
+    let wanted = [
+        (fills && !model.has(Capability::Insert), "insert"),
+        (!request.tools.is_empty() && !model.has(Capability::Tools), "tools"),
+        // Images would be dropped in silence otherwise: no model that runs here sees.
+        (request.subject.has_images(), "vision"),
+    ];
+    let missing: Vec<Missing> = wanted
+        .into_iter()
+        .filter(|(lacks, _)| *lacks)
+        .map(|(_, ability)| Missing { model: model.stored.name.full(), ability })
+        .collect();
+    if missing.is_empty() { Ok(()) } else { Err(ApiError::Missing(missing)) }
+}
+
+/// A request with its prompt written and cut.
+struct Prepared {
+    lease: Lease,
+    rendered: Rendered,
+    tokens: Vec<u32>,
+    request: TextRequest,
+    options: Options,
+    constraint: Option<Constraint>,
+}
+
+impl Prepared {
+    fn new(
+        model: Model,
+        request: TextRequest,
+        options: Options,
+        lease: Lease,
+        constraint: Option<Constraint>,
+    ) -> Result<Prepared, ApiError> {
+        let rendered = render(&model, &request, &lease)?;
+        let tokens = lease.tokenizer().encode(&rendered.text, wick_models::AddSpecial::Yes)?;
+        let room = Room {
+            context_tokens: lease.context_tokens(),
+            keep: options.keep,
+            has_bos: lease.tokenizer().adds_bos(),
+            may_cut: request.truncate.unwrap_or(true) && request.shift.unwrap_or(true),
+        };
+        let tokens = room.fit(tokens)?;
+        Ok(Prepared { lease, rendered, tokens, request, options, constraint })
+    }
+
+    async fn start(self, started: Instant) -> Result<Outcome, ApiError> {
+        if self.request.render_only {
+            return Ok(Outcome::Rendered(self.rendered));
+        }
+        let generation = Generation {
+            prompt: self.tokens,
+            sampling: self.options.sampling,
+            predict: self.options.predict,
+            keep: self.options.keep,
+            shift: self.request.shift.unwrap_or(true),
+            stop: self.options.stop,
+            logprobs: self.request.logprobs,
+            candidates: 1,
+            tenant: String::new(),
+            constraint: self.constraint,
+        };
+        let wants_context = matches!(&self.request.subject, Subject::Completion(c) if !c.raw);
+        let plan = Plan {
+            started,
+            lease: self.lease,
+            prompt: self.rendered.text,
+            generation,
+            // Thoughts have no form: the answer is held to it from its first word on.
+            constrain_after_thinking: !self.rendered.parser.thinking_is_over(),
+            parser: self.rendered.parser,
+            wants_context,
+        };
+        Ok(Outcome::Answer(Box::new(Answer::start(plan).await?)))
+    }
+}
+
+fn render(model: &Model, request: &TextRequest, lease: &Lease) -> Result<Rendered, ApiError> {
+    let tokenizer = lease.tokenizer().clone();
+    let count = |text: &str| {
+        tokenizer.encode(text, wick_models::AddSpecial::Yes).map_or(usize::MAX, |t| t.len())
+    };
+    let budget = Budget {
+        tokens: &count,
+        context_tokens: lease.context_tokens(),
+        truncate: request.truncate.unwrap_or(true),
+    };
+    match &request.subject {
+        Subject::Chat(messages) => Ok(model.prompt.render_chat(&ChatPrompt {
+            messages,
+            tools: &request.tools,
+            think: request.think,
+            budget,
+        })?),
+        Subject::Completion(completion) if completion.raw => Ok(Rendered {
+            text: completion.prompt.clone(),
+            images: Vec::new(),
+            parser: OutputParser::plain(),
+        }),
+        Subject::Completion(completion) => {
+            let mut rendered = model.prompt.render_generate(&GeneratePrompt {
+                prompt: &completion.prompt,
+                suffix: &completion.suffix,
+                system: &completion.system,
+                template: &completion.template,
+                images: &completion.images,
+                think: request.think,
+                has_context: !completion.context.is_empty(),
+                budget,
+            })?;
+            let vocab = tokenizer.vocab_size();
+            if let Some(bad) = completion.context.iter().find(|id| **id as usize >= vocab) {
+                let text = format!("context has token {bad}, the model knows {vocab} tokens");
+                return Err(ApiError::BadRequest(text));
+            }
+            let before = tokenizer.decode(&completion.context, wick_models::Specials::Keep);
+            rendered.text.insert_str(0, &before);
+            Ok(rendered)
+        }
+    }
+}
+
+/// Where a prompt has to fit in.
+struct Room {
+    context_tokens: usize,
+    keep: i64,
+    has_bos: bool,
+    may_cut: bool,
+}
+
+impl Room {
+    /// The prompt, or its first `keep` tokens and as much of its end as leaves half of the rest free.
+    fn fit(&self, tokens: Vec<u32>) -> Result<Vec<u32>, ApiError> {
+        if tokens.len() <= self.context_tokens {
+            return Ok(tokens);
+        }
+        if !self.may_cut {
+            return Err(ApiError::PromptTooLong);
+        }
+        let keep = usize::try_from(self.keep).unwrap_or(tokens.len());
+        let keep = keep.saturating_add(usize::from(self.has_bos));
+        let keep = keep.min(self.context_tokens.saturating_sub(1));
+        let free = ((self.context_tokens - keep) / 2).max(1);
+        let tail = self.context_tokens - keep - free;
+        Ok([&tokens[..keep], &tokens[tokens.len() - tail..]].concat())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(context_tokens: usize, keep: i64) -> Room {
+        Room { context_tokens, keep, has_bos: false, may_cut: true }
+    }
+
+    #[test]
+    fn prompts_that_fit_stay_whole() {
+        let tokens: Vec<u32> = (0..10).collect();
+        assert_eq!(room(10, 4).fit(tokens.clone()).unwrap(), tokens);
+    }
+
+    #[test]
+    fn long_prompts_keep_their_start_and_their_end() {
+        let tokens: Vec<u32> = (0..5000).collect();
+        let cut = room(4096, 4).fit(tokens).unwrap();
+        assert_eq!(cut.len(), 2050);
+        assert_eq!(cut[..5], [0, 1, 2, 3, 2954]);
+        assert_eq!(cut.last(), Some(&4999));
+    }
+
+    #[test]
+    fn the_start_token_is_kept_too_and_keeping_all_leaves_room_for_one() {
+        let tokens: Vec<u32> = (0..100).collect();
+        let with_bos = Room { has_bos: true, ..room(10, 2) };
+        assert_eq!(with_bos.fit(tokens.clone()).unwrap(), [0, 1, 2, 96, 97, 98, 99]);
+        assert_eq!(room(10, -1).fit(tokens.clone()).unwrap(), (0..9).collect::<Vec<u32>>());
+        let fixed = Room { may_cut: false, ..room(10, 2) };
+        assert!(matches!(fixed.fit(tokens), Err(ApiError::PromptTooLong)));
+    }
+}

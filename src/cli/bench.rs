@@ -1,0 +1,149 @@
+//! `bench`: rates of one model file on this machine, measured in this process.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use super::{CliError, Session, human};
+use crate::bench::{self, Plan, Report};
+use crate::engine::kernels;
+use crate::store::{ModelName, Store};
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A model of the store.
+    #[arg(long, conflicts_with = "gguf", required_unless_present = "gguf")]
+    model: Option<String>,
+    /// A GGUF file.
+    #[arg(long)]
+    gguf: Option<PathBuf>,
+    /// Prompt tokens.
+    #[arg(short = 'p', long, default_value_t = 512)]
+    prompt: usize,
+    /// Tokens to decode.
+    #[arg(short = 'n', long, default_value_t = 64)]
+    decode: usize,
+    /// Tokens in the cache beforehand.
+    #[arg(short = 'd', long, default_value_t = 0)]
+    depth: usize,
+    /// Sequences decoded in one batch.
+    #[arg(short = 'b', long, default_value_t = 1)]
+    batch: usize,
+    /// Threads (default: WICK_THREADS, then the physical cores).
+    #[arg(short = 't', long)]
+    threads: Option<usize>,
+    /// Timed runs.
+    #[arg(short = 'r', long, default_value_t = 3)]
+    repeats: usize,
+    /// Run candle's quantized_llama alternately on the same file.
+    #[arg(long)]
+    candle: bool,
+    /// One JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measures and prints; no server takes part.
+pub(crate) fn run(arguments: Arguments, session: &mut Session<'_>) -> Result<(), CliError> {
+    let plan = Plan {
+        gguf: file(&arguments, session)?,
+        prompt_tokens: arguments.prompt,
+        decode_tokens: arguments.decode,
+        depth_tokens: arguments.depth,
+        batch: arguments.batch,
+        threads: arguments.threads.or(session.config.threads).unwrap_or(0),
+        repeats: arguments.repeats,
+        kernels: kernels(session.config.isa.as_deref())
+            .map_err(|e| CliError::Usage(e.to_string()))?,
+        candle: arguments.candle,
+    };
+    let report = bench::run(&plan).map_err(|error| CliError::Serve(error.into()))?;
+    if arguments.json {
+        let line = serde_json::to_string(&report).map_err(io::Error::from)?;
+        return Ok(writeln!(session.out, "{line}")?);
+    }
+    Ok(print(session.out, &report)?)
+}
+
+fn file(arguments: &Arguments, session: &Session<'_>) -> Result<PathBuf, CliError> {
+    let usage = |text: &dyn std::fmt::Display| CliError::Usage(text.to_string());
+    let name = match (&arguments.gguf, &arguments.model) {
+        (Some(path), _) => return Ok(path.clone()),
+        (None, name) => name.as_deref().unwrap_or_default(),
+    };
+    let store = Store::open_with(&session.config.models_dir, true).map_err(|e| usage(&e))?;
+    let name = ModelName::parse(name).map_err(|e| usage(&e))?;
+    let name = store.resolve(&name).map_err(|e| usage(&e))?;
+    let model = store.load(&name).map_err(|e| usage(&e))?;
+    model
+        .model_path
+        .ok_or_else(|| usage(&format!("{} has no weights", model.name)))
+}
+
+fn print(out: &mut dyn Write, report: &Report) -> io::Result<()> {
+    let rate = |out: &mut dyn Write, name: &str, rate: Option<f64>, spread: Option<[f64; 2]>| {
+        let Some(rate) = rate else { return Ok(()) };
+        let [low, high] = spread.unwrap_or([rate, rate]);
+        writeln!(
+            out,
+            "{name:<10}{rate:>9.1} tokens/s  ({low:.1} to {high:.1})"
+        )
+    };
+    rate(
+        out,
+        "prompt",
+        report.prompt_tokens_per_second,
+        report.prompt_spread,
+    )?;
+    rate(
+        out,
+        "decode",
+        report.decode_tokens_per_second,
+        report.decode_spread,
+    )?;
+    if let Some(peer) = &report.candle {
+        for (name, own, peer) in [
+            (
+                "prompt",
+                report.prompt_tokens_per_second,
+                peer.prompt_tokens_per_second,
+            ),
+            (
+                "decode",
+                report.decode_tokens_per_second,
+                peer.decode_tokens_per_second,
+            ),
+        ] {
+            if let (Some(own), Some(peer)) = (own, peer) {
+                writeln!(
+                    out,
+                    "{name:<10}{peer:>9.1} tokens/s  by candle: {:.2}x",
+                    own / peer
+                )?;
+            }
+        }
+    }
+    let gigabytes = |bytes: f64| bytes / 1e9;
+    let memory = report.memory_bytes_per_second;
+    if let Some(read) = report.read_bytes_per_second {
+        let (read_rate, limit) = (gigabytes(read), gigabytes(memory));
+        writeln!(
+            out,
+            "{:<10}{read_rate:>9.1} GB/s of {limit:.1} GB/s memory",
+            "read"
+        )?;
+    }
+    writeln!(out, "{:<10}{:>9.2} s", "load", report.load_seconds)?;
+    writeln!(
+        out,
+        "{:<10}{:>9}",
+        "resident",
+        human::size(report.resident_bytes)
+    )?;
+    writeln!(out, "{:<10}{:>9}", "file", human::size(report.file_bytes))?;
+    writeln!(
+        out,
+        "{:<10}{:>9} on {} threads",
+        "kernels", report.isa, report.threads
+    )
+}

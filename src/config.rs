@@ -1,0 +1,332 @@
+//! Everything the process can be told: flags and the environment, read and checked once.
+//!
+//! Variables that Ollama knows keep its rules: a value it cannot read is logged and the default taken.
+//! Variables of our own (`WICK_*`) and flags stop the start with their name and value.
+
+pub mod duration;
+mod host;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tracing::warn;
+
+pub use crate::engine::KeepAlive;
+pub use host::Host;
+
+use duration::{keep_alive, parse_duration};
+
+/// The version of Ollama that this program stands in for; clients switch features on by it.
+pub const API_VERSION: &str = "0.13.5";
+
+const DEFAULT_KEEP_ALIVE: KeepAlive = KeepAlive::For(Duration::from_secs(5 * 60));
+const DEFAULT_LOAD_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+const DEFAULT_MAX_LOADED_MODELS: usize = 3;
+const DEFAULT_MAX_QUEUE: usize = 512;
+/// Names that `WICK_ISA` may have.
+const ISAS: [&str; 4] = ["scalar", "avx2", "avx512", "neon"];
+
+/// What the command line says about the process as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// Whether this process will listen; only then must there be an address and a folder.
+    pub serving: bool,
+    /// `serve --listen`: goes before `OLLAMA_HOST`.
+    pub listen: Option<String>,
+}
+
+/// Everything the process can be told. Built once in `main`; nothing else reads the environment.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Address to listen on (`--listen`, `OLLAMA_HOST`; default `127.0.0.1:11434`). Meant for a
+    /// server: a client whose `OLLAMA_HOST` is a name that is no address finds a loopback here.
+    pub listen: SocketAddr,
+    /// Where clients find the server (`OLLAMA_HOST`).
+    pub host: Host,
+    /// Root of the store (`OLLAMA_MODELS`, default `$HOME/.ollama/models`).
+    pub models_dir: PathBuf,
+    /// Folder of the key and the history (`$HOME/.ollama`); `None` if there is no home.
+    pub state_dir: Option<PathBuf>,
+    /// How long an idle model stays loaded (`OLLAMA_KEEP_ALIVE`, default 5 minutes).
+    pub keep_alive: KeepAlive,
+    /// Context of models whose request names none (`OLLAMA_CONTEXT_LENGTH`); `None`: the server decides.
+    pub context_tokens: Option<usize>,
+    /// Sequences one model decodes at a time (`OLLAMA_NUM_PARALLEL`); `None`: as many as the context leaves
+    /// memory for. Ollama takes 1; here answers in one batch share the reading of the weights.
+    pub num_parallel: Option<usize>,
+    /// Models loaded at a time (`OLLAMA_MAX_LOADED_MODELS`, default 3), at least 1.
+    pub max_loaded_models: usize,
+    /// Requests that may wait for a load (`OLLAMA_MAX_QUEUE`, default 512).
+    pub max_queue: usize,
+    /// How long a load may make no progress (`OLLAMA_LOAD_TIMEOUT`, default 5 minutes); `None`: any time.
+    pub load_timeout: Option<Duration>,
+    /// Web origins allowed beside the local ones (`OLLAMA_ORIGINS`).
+    pub origins: Vec<String>,
+    /// Keep blobs that nothing names (`OLLAMA_NOPRUNE`).
+    pub no_prune: bool,
+    /// Keep no history of prompts (`OLLAMA_NOHISTORY`).
+    pub no_history: bool,
+    /// How much is logged (`OLLAMA_DEBUG`).
+    pub log_level: LogLevel,
+    /// Log bodies of requests (`OLLAMA_DEBUG_LOG_REQUESTS`).
+    pub log_requests: bool,
+    /// Whether a model's Go template goes before its Jinja template (`OLLAMA_GO_TEMPLATE`);
+    /// `None`: whichever can do more.
+    pub go_template: Option<bool>,
+    /// Element type of the key-value cache (`OLLAMA_KV_CACHE_TYPE`).
+    pub kv_cache_type: KvCacheType,
+    /// Whether models that run elsewhere were switched off by name (`OLLAMA_NO_CLOUD`); this server has none either way.
+    pub no_cloud: bool,
+    /// Command that edits a prompt (`OLLAMA_EDITOR`, `VISUAL`, `EDITOR`).
+    pub editor: Option<String>,
+    /// Threads of one model's forward pass (`WICK_THREADS`); `None`: the physical cores.
+    pub threads: Option<usize>,
+    /// Kernel table to use (`WICK_ISA`: `scalar`, `avx2`, `avx512` or `neon`); `None`: the fastest.
+    pub isa: Option<String>,
+    /// Memory that loaded models may take together, in bytes (`WICK_MEMORY_LIMIT`).
+    pub memory_limit: Option<u64>,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogLevel {
+    /// What an operator wants to see.
+    #[default]
+    Info,
+    /// `OLLAMA_DEBUG=1`.
+    Debug,
+    /// `OLLAMA_DEBUG=2`.
+    Trace,
+}
+
+impl LogLevel {
+    /// The level as `tracing` filters write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+            LogLevel::Trace => "trace",
+        }
+    }
+}
+
+/// Element type of the key-value cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KvCacheType {
+    /// Half precision.
+    #[default]
+    F16,
+    /// 8-bit blocks.
+    Q8_0,
+    /// 4-bit blocks.
+    Q4_0,
+}
+
+impl FromStr for KvCacheType {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text.to_ascii_lowercase().as_str() {
+            "f16" => Ok(KvCacheType::F16),
+            "q8_0" => Ok(KvCacheType::Q8_0),
+            "q4_0" => Ok(KvCacheType::Q4_0),
+            _ => Err(()),
+        }
+    }
+}
+
+/// A setting that the process will not start with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A value that cannot be read.
+    #[error("invalid value {value:?} for {name}: expected {expected}")]
+    Invalid {
+        /// Variable or flag.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// The name to listen on has no address here.
+    #[error("cannot listen on {0:?}: the name has no address")]
+    UnknownHost(String),
+    /// Neither a home nor a models folder.
+    #[error("$HOME is not defined: set OLLAMA_MODELS to the folder for models")]
+    NoModelsDir,
+}
+
+/// Reads and checks all settings. `env` answers for one variable; tests pass a map.
+pub fn load(flags: Flags, env: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+    let env = Env(env);
+    let host = Host::parse(&env.text("OLLAMA_HOST").unwrap_or_default());
+    let listen = match &flags.listen {
+        Some(text) => Host::parse_strictly(text)?.address()?,
+        None if flags.serving => host.address()?,
+        None => host.address_if_numeric(),
+    };
+    let state_dir = env
+        .text("HOME")
+        .map(|home| PathBuf::from(home).join(".ollama"));
+    let models_dir = match (env.text("OLLAMA_MODELS"), &state_dir) {
+        (Some(dir), _) => PathBuf::from(dir),
+        (None, Some(dir)) => dir.join("models"),
+        (None, None) if flags.serving => return Err(ConfigError::NoModelsDir),
+        (None, None) => PathBuf::from(".ollama/models"),
+    };
+    let load_timeout = match env.keep_alive("OLLAMA_LOAD_TIMEOUT") {
+        None => Some(DEFAULT_LOAD_TIMEOUT),
+        Some(KeepAlive::For(time)) if !time.is_zero() => Some(time),
+        Some(_) => None,
+    };
+    Ok(Config {
+        listen,
+        host,
+        models_dir,
+        state_dir,
+        keep_alive: env
+            .keep_alive("OLLAMA_KEEP_ALIVE")
+            .unwrap_or(DEFAULT_KEEP_ALIVE),
+        context_tokens: Some(env.number("OLLAMA_CONTEXT_LENGTH", 0)).filter(|tokens| *tokens > 0),
+        num_parallel: Some(env.number("OLLAMA_NUM_PARALLEL", 0)).filter(|count| *count > 0),
+        max_loaded_models: match env.number("OLLAMA_MAX_LOADED_MODELS", 0) {
+            0 => DEFAULT_MAX_LOADED_MODELS,
+            models => models,
+        },
+        max_queue: env.number("OLLAMA_MAX_QUEUE", DEFAULT_MAX_QUEUE),
+        load_timeout,
+        origins: env.list("OLLAMA_ORIGINS"),
+        no_prune: env.flag("OLLAMA_NOPRUNE").unwrap_or(false),
+        no_history: env.flag("OLLAMA_NOHISTORY").unwrap_or(false),
+        log_level: env.log_level(),
+        log_requests: env.flag("OLLAMA_DEBUG_LOG_REQUESTS").unwrap_or(false),
+        go_template: env.flag("OLLAMA_GO_TEMPLATE"),
+        kv_cache_type: env.known("OLLAMA_KV_CACHE_TYPE").unwrap_or_default(),
+        no_cloud: env.flag("OLLAMA_NO_CLOUD").unwrap_or(false),
+        editor: ["OLLAMA_EDITOR", "VISUAL", "EDITOR"]
+            .iter()
+            .find_map(|name| env.text(name)),
+        threads: env.own(
+            "WICK_THREADS",
+            "a number of threads, at least 1",
+            |threads| *threads > 0,
+        )?,
+        isa: env.own(
+            "WICK_ISA",
+            "scalar, avx2, avx512 or neon",
+            |isa: &String| ISAS.contains(&isa.as_str()),
+        )?,
+        memory_limit: env.own("WICK_MEMORY_LIMIT", "a number of bytes, at least 1", |n| {
+            *n > 0
+        })?,
+    })
+}
+
+/// Go's `strconv.ParseBool`.
+pub fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+struct Env<F>(F);
+
+impl<F: Fn(&str) -> Option<String>> Env<F> {
+    /// The value without spaces and quotes around it; an empty one counts as absent.
+    fn text(&self, name: &str) -> Option<String> {
+        let value = (self.0)(name)?;
+        let value = value.trim().trim_matches(['"', '\'']);
+        (!value.is_empty()).then(|| value.to_owned())
+    }
+
+    /// Any text that is no boolean is true.
+    fn flag(&self, name: &str) -> Option<bool> {
+        self.text(name)
+            .map(|text| parse_bool(&text).unwrap_or(true))
+    }
+
+    fn known<T: FromStr>(&self, name: &str) -> Option<T> {
+        let text = self.text(name)?;
+        let value = text.parse().ok();
+        if value.is_none() {
+            warn_ignored(name, &text, "the default");
+        }
+        value
+    }
+
+    fn number(&self, name: &str, default: usize) -> usize {
+        self.known(name).unwrap_or(default)
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        let text = self.text(name).unwrap_or_default();
+        text.split(',')
+            .map(|item| item.trim().to_owned())
+            .filter(|item| !item.is_empty())
+            .collect()
+    }
+
+    /// A duration, or whole seconds; below zero is forever.
+    fn keep_alive(&self, name: &str) -> Option<KeepAlive> {
+        let text = self.text(name)?;
+        if let Ok(nanos) = parse_duration(&text) {
+            return Some(keep_alive(nanos));
+        }
+        match text.parse::<i64>() {
+            Ok(seconds) => Some(match u64::try_from(seconds) {
+                Ok(seconds) => KeepAlive::For(Duration::from_secs(seconds)),
+                Err(_) => KeepAlive::Forever,
+            }),
+            Err(_) => {
+                warn_ignored(name, &text, "the default");
+                None
+            }
+        }
+    }
+
+    fn log_level(&self) -> LogLevel {
+        let Some(text) = self.text("OLLAMA_DEBUG") else {
+            return LogLevel::Info;
+        };
+        match (parse_bool(&text), text.parse::<i64>()) {
+            (Some(true), _) | (None, Ok(1)) => LogLevel::Debug,
+            (None, Ok(2..)) => LogLevel::Trace,
+            _ => LogLevel::Info,
+        }
+    }
+
+    /// A variable of our own: absent, or right.
+    fn own<T: FromStr>(
+        &self,
+        name: &'static str,
+        expected: &'static str,
+        valid: impl Fn(&T) -> bool,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(value) = self.text(name) else {
+            return Ok(None);
+        };
+        match value.parse().ok().filter(valid) {
+            Some(parsed) => Ok(Some(parsed)),
+            None => Err(ConfigError::Invalid {
+                name,
+                value,
+                expected,
+            }),
+        }
+    }
+}
+
+fn warn_ignored(name: &str, value: &str, default: impl fmt::Display) {
+    warn!(
+        name,
+        value, "{name}={value:?} cannot be read, using {default}"
+    );
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! Holds text to a form: which tokens may come next, and which are certain, by `llguidance`.
+
+use std::sync::Arc;
+
+use llguidance::api::TopLevelGrammar;
+use llguidance::{Matcher, ParserFactory};
+use serde_json::json;
+use toktrie::{InferenceCapabilities, TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
+use wick_models::{AddSpecial, Tokenizer};
+
+use super::{Constraint, EngineError};
+
+/// Makes masks for one vocabulary.
+pub(super) struct Grammars(ParserFactory);
+
+/// The state of one constrained answer.
+pub(super) struct Mask(Matcher);
+
+impl Grammars {
+    /// Sorts the vocabulary into a trie; a tenth of a second for 128k tokens.
+    pub(super) fn new(tokenizer: Arc<Tokenizer>) -> Result<Self, EngineError> {
+        let env: TokEnv = Arc::new(Vocabulary::new(tokenizer)?);
+        let able = InferenceCapabilities {
+            ff_tokens: true,
+            ..InferenceCapabilities::default()
+        };
+        ParserFactory::new(&env, able, &[])
+            .map(|mut factory| {
+                factory.quiet();
+                Self(factory)
+            })
+            .map_err(|reason| EngineError::Constraint(reason.to_string()))
+    }
+
+    /// A fresh mask for `constraint`.
+    pub(super) fn mask(&self, constraint: &Constraint) -> Result<Mask, EngineError> {
+        let schema = match constraint {
+            Constraint::Json => json!({"type": "object"}),
+            Constraint::Schema(schema) => schema.clone(),
+        };
+        let parser = self
+            .0
+            .create_parser(TopLevelGrammar::from_json_schema(schema));
+        parser
+            .map(|parser| Mask(Matcher::new(Ok(parser))))
+            .map_err(|reason| EngineError::Constraint(reason.to_string()))
+    }
+}
+
+impl Mask {
+    /// Sets the logits of tokens that may not come next to negative infinity.
+    pub(super) fn apply(&mut self, logits: &mut [f32]) -> Result<(), String> {
+        let allowed = self
+            .0
+            .compute_mask_or_eos()
+            .map_err(|reason| reason.to_string())?;
+        allowed.iter_unset_entries(|id| {
+            if let Some(logit) = logits.get_mut(id) {
+                *logit = f32::NEG_INFINITY;
+            }
+        });
+        Ok(())
+    }
+
+    /// Takes the token drawn and gives those that must follow it.
+    pub(super) fn accept(&mut self, token: u32) -> Result<Vec<u32>, String> {
+        self.0
+            .consume_token(token)
+            .map_err(|reason| reason.to_string())?;
+        Ok(if self.0.is_stopped() {
+            Vec::new()
+        } else {
+            self.0.consume_ff_tokens()
+        })
+    }
+}
+
+/// A tokenizer as `llguidance` sees it.
+struct Vocabulary {
+    tokenizer: Arc<Tokenizer>,
+    trie: TokTrie,
+}
+
+impl Vocabulary {
+    fn new(tokenizer: Arc<Tokenizer>) -> Result<Self, EngineError> {
+        let size = tokenizer.vocab_size() as u32;
+        let end = (0..size).find(|&id| tokenizer.is_end_of_generation(id));
+        let Some(end) = tokenizer.eos().or(end) else {
+            return Err(EngineError::Unsupported("constraints: it has no end token"));
+        };
+        let word = |id: u32| match tokenizer.token_bytes(id) {
+            [] => [
+                &[TokTrie::SPECIAL_TOKEN_MARKER],
+                tokenizer.token_text(id).as_bytes(),
+            ]
+            .concat(),
+            bytes => bytes.to_vec(),
+        };
+        let words: Vec<Vec<u8>> = (0..size).map(word).collect();
+        let trie = TokTrie::from(&TokRxInfo::new(size, end), &words);
+        Ok(Self { tokenizer, trie })
+    }
+}
+
+impl TokenizerEnv for Vocabulary {
+    fn tok_trie(&self) -> &TokTrie {
+        &self.trie
+    }
+
+    fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<TokenId> {
+        let tokens = |text: &str| {
+            self.tokenizer
+                .encode(text, AddSpecial::No)
+                .unwrap_or_default()
+        };
+        self.trie.tokenize_with_greedy_fallback(bytes, tokens)
+    }
+}

@@ -1,0 +1,343 @@
+//! The thread that owns one decoder: it steps over a batch of all running answers plus a chunk of one prompt.
+//!
+//! Answers never wait for a long prompt: while any runs, the prompt of a newcomer is taken in small chunks.
+//! Prompts start in the order they came, one at a time, so that the next one finds the prefix they share.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, error};
+use wick_models::{BLOCK_TOKENS, Decoder, Output, Segment, Tokenizer};
+
+use super::blocks::BlockCache;
+use super::constraint::Mask;
+use super::sequence::Sequence;
+use super::{EngineError, Event, Generation};
+
+/// Pending tokens up to which a sequence counts as decoding and is stepped whole.
+pub(super) const DECODING_TOKENS: usize = 16;
+/// Prompt tokens per step while answers are running.
+const SHARED_CHUNK_TOKENS: usize = 64;
+/// Pause when every answer waits for its reader.
+const STALLED_PAUSE: Duration = Duration::from_millis(2);
+/// Commands that may wait for the thread.
+const QUEUE: usize = 1024;
+
+/// Work for the thread.
+pub(super) enum Command {
+    /// Answers to one prompt; a mask per candidate.
+    Generate(Generation, Vec<Option<Mask>>, mpsc::Sender<Event>),
+    /// Mean of the final hidden states of each text.
+    Embed(
+        Vec<Vec<u32>>,
+        oneshot::Sender<Result<Vec<Vec<f32>>, EngineError>>,
+    ),
+}
+
+/// Sizes of one scheduler.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Context of each sequence.
+    pub(super) context_tokens: usize,
+    /// Prompt tokens in one step.
+    pub(super) batch_tokens: usize,
+    /// Sequences decoded at a time.
+    pub(super) parallel: usize,
+}
+
+impl Limits {
+    /// Blocks that let every sequence fill its context.
+    pub(super) fn blocks(&self) -> usize {
+        self.parallel * self.context_tokens.div_ceil(BLOCK_TOKENS)
+    }
+}
+
+/// Starts the thread; it ends, and frees the model, when all senders are gone.
+pub(super) fn start(
+    decoder: Box<dyn Decoder>,
+    tokenizer: Arc<Tokenizer>,
+    limits: Limits,
+) -> std::io::Result<(mpsc::Sender<Command>, std::thread::JoinHandle<()>)> {
+    let (sender, commands) = mpsc::channel(QUEUE);
+    let blocks = BlockCache::new(limits.blocks() as u32);
+    let scheduler = Scheduler {
+        decoder,
+        tokenizer,
+        limits,
+        blocks,
+        commands,
+        waiting: VecDeque::new(),
+        active: Vec::new(),
+    };
+    let thread = std::thread::Builder::new()
+        .name("wick-scheduler".into())
+        .spawn(move || scheduler.run())?;
+    Ok((sender, thread))
+}
+
+struct Scheduler {
+    decoder: Box<dyn Decoder>,
+    tokenizer: Arc<Tokenizer>,
+    limits: Limits,
+    blocks: BlockCache,
+    commands: mpsc::Receiver<Command>,
+    waiting: VecDeque<Sequence>,
+    active: Vec<Sequence>,
+}
+
+/// The share of one sequence in a step.
+struct Share {
+    index: usize,
+    tokens: usize,
+    draws: bool,
+}
+
+impl Scheduler {
+    fn run(mut self) {
+        while self.listen() {
+            self.retire();
+            self.admit();
+            let shares = self.plan();
+            if shares.is_empty() {
+                if !self.active.is_empty() {
+                    std::thread::sleep(STALLED_PAUSE);
+                }
+                continue;
+            }
+            self.step(&shares);
+        }
+    }
+
+    /// Takes the commands that are there, waiting for one if there is nothing to do. False: all is over.
+    fn listen(&mut self) -> bool {
+        if self.active.is_empty() && self.waiting.is_empty() {
+            match self.commands.blocking_recv() {
+                Some(command) => self.accept(command),
+                None => return false,
+            }
+        }
+        loop {
+            match self.commands.try_recv() {
+                Ok(command) => self.accept(command),
+                Err(mpsc::error::TryRecvError::Empty) => return true,
+                Err(mpsc::error::TryRecvError::Disconnected) => {
+                    return !(self.active.is_empty() && self.waiting.is_empty());
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, command: Command) {
+        match command {
+            Command::Generate(request, masks, events) => {
+                for (candidate, mask) in masks.into_iter().enumerate() {
+                    let context = self.limits.context_tokens;
+                    let sequence =
+                        Sequence::new(&request, candidate, context, mask, events.clone());
+                    self.waiting.push_back(sequence);
+                }
+            }
+            Command::Embed(inputs, reply) => {
+                if !reply.is_closed() {
+                    let vectors = inputs.iter().map(|i| self.embed(i)).collect();
+                    // The caller may have gone meanwhile; then nobody misses the vectors.
+                    let _ = reply.send(vectors);
+                }
+            }
+        }
+    }
+
+    /// Frees what ended or was cancelled; what it evaluated stays cached.
+    fn retire(&mut self) {
+        for sequence in &mut self.active {
+            sequence.flush();
+            if sequence.has_ended()
+                && let Some(table) = sequence.table.take()
+            {
+                self.blocks
+                    .finish(table, &sequence.tokens[..sequence.evaluated]);
+            }
+        }
+        let ended = self.active.extract_if(.., |s| s.is_over());
+        ended.for_each(|s| debug!(age_ms = s.age().as_millis() as u64, "answer ended"));
+        self.waiting.retain(|s| !s.is_over());
+    }
+
+    /// Starts the next waiting sequence, if there is a place and no prompt is being read.
+    fn admit(&mut self) {
+        let running = self.active.iter().filter(|s| s.table.is_some()).count();
+        let reading = self
+            .active
+            .iter()
+            .any(|s| s.table.is_some() && s.pending() > DECODING_TOKENS);
+        if running >= self.limits.parallel || reading {
+            return;
+        }
+        if let Some(sequence) = self.waiting.pop_front() {
+            self.active.push(sequence);
+            self.place(self.active.len() - 1);
+        }
+    }
+
+    /// Gives a sequence its blocks, with the cached part of its tokens already in them.
+    fn place(&mut self, index: usize) {
+        let sequence = &mut self.active[index];
+        if let Some(old) = sequence.table.take() {
+            self.blocks.drop_table(old);
+        }
+        let mut start = if self.decoder.info().paged {
+            self.blocks.start(&sequence.tenant, &sequence.tokens)
+        } else {
+            self.blocks.start(&sequence.tenant, &[])
+        };
+        if let Some((from, to)) = start.copy {
+            self.decoder.copy_block(from, to);
+        }
+        sequence.begin(start.cached_tokens);
+        if self.blocks.grow(&mut start.table, sequence.tokens.len()) {
+            sequence.table = Some(start.table);
+        } else {
+            self.blocks.drop_table(start.table);
+            sequence.fail("no cache block is free".into());
+        }
+    }
+
+    /// Every decoding sequence whole, and a chunk of the first one that still reads its prompt.
+    fn plan(&self) -> Vec<Share> {
+        let ready = || {
+            let active = self.active.iter().enumerate();
+            active.filter(|(_, s)| s.table.is_some() && !s.rests())
+        };
+        let mut shares: Vec<Share> = ready()
+            .filter(|(_, s)| s.pending() <= DECODING_TOKENS)
+            .map(|(index, s)| Share {
+                index,
+                tokens: s.pending(),
+                draws: true,
+            })
+            .collect();
+        let chunk = match shares.len() {
+            0 => self.limits.batch_tokens,
+            _ => self.limits.batch_tokens.min(SHARED_CHUNK_TOKENS),
+        };
+        if let Some((index, s)) = ready().find(|(_, s)| s.pending() > DECODING_TOKENS) {
+            let tokens = s.pending().min(chunk);
+            shares.push(Share {
+                index,
+                tokens,
+                draws: tokens == s.pending(),
+            });
+        }
+        shares.sort_by_key(|s| s.index);
+        shares
+    }
+
+    fn step(&mut self, shares: &[Share]) {
+        let active = &self.active;
+        let segments: Vec<Segment<'_>> = shares
+            .iter()
+            .map(|share| {
+                let s = &active[share.index];
+                let table = s.table.as_ref().expect("only placed sequences are planned");
+                Segment {
+                    tokens: &s.tokens[s.evaluated..s.evaluated + share.tokens],
+                    start: s.evaluated,
+                    blocks: table.ids(),
+                    output: if share.draws {
+                        Output::Last
+                    } else {
+                        Output::None
+                    },
+                }
+            })
+            .collect();
+        let logits = match self.decoder.forward(&segments) {
+            Ok(logits) => logits,
+            Err(reason) => return self.abandon(shares, &reason.to_string()),
+        };
+        let vocabulary = self.tokenizer.vocab_size().min(logits.len());
+        let rows = shares.iter().filter(|s| s.draws).count();
+        let mut rows = logits
+            .chunks_exact(logits.len() / rows.max(1))
+            .map(<[f32]>::to_vec);
+        for share in shares {
+            let sequence = &mut self.active[share.index];
+            sequence.evaluated += share.tokens;
+            if share.draws {
+                let mut row = rows.next().expect("one row per drawing segment");
+                row.truncate(vocabulary.max(1));
+                sequence.advance(&mut row, &self.tokenizer);
+            }
+        }
+        for share in shares {
+            self.settle(share.index);
+        }
+    }
+
+    /// After a step: shares what was evaluated, makes room for the next token.
+    fn settle(&mut self, index: usize) {
+        let context = self.limits.context_tokens;
+        if self.active[index].move_on(context) {
+            return self.place(index);
+        }
+        let sequence = &mut self.active[index];
+        if sequence.has_ended() {
+            return;
+        }
+        let Some(mut table) = sequence.table.take() else {
+            return;
+        };
+        if self.decoder.info().paged {
+            self.blocks
+                .publish(&mut table, &sequence.tokens[..sequence.evaluated]);
+        }
+        let room = self.blocks.grow(&mut table, sequence.tokens.len());
+        sequence.table = Some(table);
+        if !room {
+            sequence.fail("no cache block is free".into());
+        }
+    }
+
+    fn abandon(&mut self, shares: &[Share], reason: &str) {
+        error!(reason, "a step failed");
+        for share in shares {
+            let sequence = &mut self.active[share.index];
+            if let Some(table) = sequence.table.take() {
+                self.blocks.drop_table(table);
+            }
+            sequence.fail(reason.to_owned());
+        }
+    }
+
+    fn embed(&mut self, tokens: &[u32]) -> Result<Vec<f32>, EngineError> {
+        let mut table = self.blocks.start("", &[]).table;
+        if !self.blocks.grow(&mut table, tokens.len()) {
+            self.blocks.drop_table(table);
+            return Err(EngineError::Busy);
+        }
+        let sums = self.sum_hidden(tokens, table.ids());
+        self.blocks.drop_table(table);
+        let count = tokens.len().max(1) as f32;
+        Ok(sums?.into_iter().map(|s| s / count).collect())
+    }
+
+    fn sum_hidden(&mut self, tokens: &[u32], blocks: &[u32]) -> Result<Vec<f32>, EngineError> {
+        let width = self.decoder.info().embedding_length;
+        let mut sums = vec![0.0; width];
+        for (chunk, part) in tokens.chunks(self.limits.batch_tokens).enumerate() {
+            let start = chunk * self.limits.batch_tokens;
+            let segment = Segment {
+                tokens: part,
+                start,
+                blocks,
+                output: Output::None,
+            };
+            for row in self.decoder.hidden(&[segment])?.chunks_exact(width) {
+                sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+            }
+        }
+        Ok(sums)
+    }
+}
