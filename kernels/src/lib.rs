@@ -12,7 +12,6 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod block;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[cfg(target_arch = "x86_64")]
 mod kind;
 mod layout;
@@ -134,12 +133,14 @@ pub struct Kernels {
     pub(crate) table: Table,
 }
 
+type LayerNorm = fn(&[f32], &[f32], &[f32], f32, &mut [f32]);
+
 /// What a new instruction set provides. Lengths are checked before any of these is called.
 #[derive(Debug)]
 pub(crate) struct Table {
     /// Rows per weight tile: 32-bit lanes of a register; at most 16.
     pub(crate) lanes: usize,
-    /// Sizes of row blocks that `multiply` handles, descending, at most 16, ending in 1.
+    /// Sizes of row blocks that `multiply` handles, descending, ending in 1; times `lanes` at most 256.
     pub(crate) block_rows: &'static [usize],
     /// Query vectors that `attend` handles well at once.
     pub(crate) query_vectors: usize,
@@ -152,7 +153,7 @@ pub(crate) struct Table {
     /// One row: x, weight, eps, out.
     pub(crate) rms_norm: fn(&[f32], &[f32], f32, &mut [f32]),
     /// One row: x, weight, bias, eps, out.
-    pub(crate) layer_norm: fn(&[f32], &[f32], &[f32], f32, &mut [f32]),
+    pub(crate) layer_norm: LayerNorm,
     pub(crate) silu_mul: fn(&mut [f32], &[f32]),
     /// True: the tanh form; false: erf.
     pub(crate) gelu: fn(&mut [f32], bool),

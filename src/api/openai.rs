@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 
 use super::{App, fallback};
 
-pub(crate) use content::{data_image, effort};
+pub(crate) use content::effort;
 
 /// All of them.
 pub(crate) fn router() -> Router<App> {

@@ -53,12 +53,13 @@ pub(crate) async fn run(args: Arguments, session: &mut Session<'_>) -> Result<()
     }
     let body = json!({"model": args.model, "verbose": args.verbose});
     let model: Model = session.client.post("/api/show", &body).await?;
+    // System and template go out byte for byte, as others may be made from them.
     let texts = [
-        &model.license,
-        &model.modelfile,
-        &model.parameters,
-        &model.system,
-        &model.template,
+        format!("{}\n", model.license),
+        format!("{}\n", model.modelfile),
+        format!("{}\n", model.parameters),
+        model.system.clone(),
+        model.template.clone(),
     ];
     match parts.iter().position(|part| *part) {
         Some(part) => write!(session.out, "{}", texts[part])?,

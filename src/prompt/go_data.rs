@@ -163,7 +163,7 @@ fn property(property: &Json) -> Value {
             ),
             optional("Type", "type", Value::list(types, Print::OneOrMany)),
             optional("Items", "items", Value::from(&property["items"])),
-            field("Description", "description", text(&property["description"])),
+            optional("Description", "description", text(&property["description"])),
             optional("Enum", "enum", list(&property["enum"])),
             optional(
                 "Properties",

@@ -55,6 +55,7 @@ pub struct GoTemplate {
     /// The body without what follows the first `.Response`.
     until_response: List,
     identifiers: BTreeSet<String>,
+    shows_tool_results: bool,
 }
 
 impl GoTemplate {
@@ -82,6 +83,9 @@ impl GoTemplate {
             parsed,
             until_response,
             identifiers,
+            shows_tool_results: ["eq .Role \"tool\"", "tool_response", "TOOL_RESULTS"]
+                .iter()
+                .any(|mark| source.contains(mark)),
         })
     }
 
@@ -124,8 +128,7 @@ impl GoTemplate {
 
     /// Whether the template shows both calls of tools and their results.
     pub fn has_tool_round_trip(&self) -> bool {
-        self.mentions("toolcalls")
-            && (mentions_text(&self.parsed, "tool") || mentions_text(&self.parsed, "ipython"))
+        self.mentions("tools") && self.mentions("toolcalls") && self.shows_tool_results
     }
 }
 
@@ -304,25 +307,6 @@ fn find_thinking(list: &[Node], in_messages: bool) -> Option<(String, String)> {
         }
     }
     None
-}
-
-fn mentions_text(parsed: &Parsed, text: &str) -> bool {
-    fn in_pipe(pipe: &Pipe, text: &str) -> bool {
-        words(pipe).any(|word| match word {
-            Expr::Str(own) => &**own == text,
-            Expr::Pipe(pipe) => in_pipe(pipe, text),
-            _ => false,
-        })
-    }
-    fn in_list(list: &[Node], text: &str) -> bool {
-        list.iter().any(|node| {
-            let (pipe, lists) = parts(node);
-            pipe.is_some_and(|pipe| in_pipe(pipe, text))
-                || lists.into_iter().any(|list| in_list(list, text))
-        })
-    }
-    let mut lists = parsed.defined.values().chain([&parsed.root]);
-    lists.any(|list| in_list(list, text))
 }
 
 #[cfg(test)]

@@ -130,11 +130,12 @@ impl ToolParser {
             .min_by_key(|(at, tag)| (*at, usize::MAX - tag.len()));
         if let Some((at, tag)) = found {
             self.tag = tag.clone();
-            let before: String = self.buffer.drain(..at).collect();
-            if !before.trim().is_empty() {
-                out.push(Piece::Content(before));
-            }
+            // A bracket may turn out to open an answer, which then keeps the spaces before it.
             if !is_bracket(&self.tag) {
+                let before: String = self.buffer.drain(..at).collect();
+                if !before.trim().is_empty() {
+                    out.push(Piece::Content(before));
+                }
                 self.buffer.drain(..self.tag.len());
             }
             self.state = State::Calling;

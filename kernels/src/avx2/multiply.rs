@@ -11,8 +11,8 @@ use crate::kind::{self, Kind};
 use crate::project::TileJob;
 use std::arch::x86_64::*;
 
-/// How far ahead of its use a line of weights is asked for, in bytes.
-const PREFETCH: usize = 2048;
+/// How far ahead of its use weights are asked for, in bytes.
+const PREFETCH: usize = 8192;
 
 /// Calls `$kernel::<$kind, N>` for the job's number of rows.
 macro_rules! for_rows {
@@ -85,11 +85,38 @@ unsafe fn broadcast(at: *const i32) -> __m256i {
     _mm256_set1_epi32(unsafe { at.read_unaligned() })
 }
 
-/// Asks for the line `PREFETCH` bytes after `at`, wherever that is: prefetching cannot fault.
+/// Asks for `lines` lines from `PREFETCH` bytes after `at` on, wherever that is: prefetching cannot fault. Only for
+/// few rows, where the memory is what a product waits for.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn prefetch(at: *const u8) {
-    _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(PREFETCH).cast());
+fn prefetch<const N: usize>(at: *const u8, lines: usize) {
+    if N <= 2 {
+        for line in 0..lines {
+            _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(PREFETCH + line * 64).cast());
+        }
+    }
+}
+
+/// Lines that the body of a block takes, rounded up.
+const fn lines_per_block(quant: QuantType) -> usize {
+    match quant {
+        QuantType::Q4_0 | QuantType::Q4_1 => 2,
+        QuantType::Q5_0 | QuantType::Q5_1 => 3,
+        QuantType::Q2K => 10,
+        QuantType::Q3K => 14,
+        QuantType::Q4K => 18,
+        QuantType::Q5K => 22,
+        QuantType::Q6K => 26,
+        _ => 4,
+    }
+}
+
+/// Asks for a quarter of a later block while a quarter of this one is worked on.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn prefetch_quarter<K: Kind, const N: usize>(body: *const u8, quarter: usize) {
+    let lines = lines_per_block(K::QUANT).div_ceil(4);
+    prefetch::<N>(body.wrapping_add(quarter * lines * 64), lines);
 }
 
 /// Products of unsigned `q` and signed `x`, in i16.
@@ -182,6 +209,7 @@ unsafe fn super_block<K: Kind, const N: usize>(block: SuperBlock, total: &mut [_
                     ),
                 ];
                 for pair in 0..4 {
+                    prefetch_quarter::<K, N>(block.body, pair);
                     let four =
                         _mm256_srl_epi32(scales[pair / 2], _mm_cvtsi32_si128(pair as i32 % 2 * 16));
                     // Each scale twice, for both halves of a lane.
@@ -212,6 +240,7 @@ unsafe fn super_block<K: Kind, const N: usize>(block: SuperBlock, total: &mut [_
             }
             _ => {
                 for pair in 0..4 {
+                    prefetch_quarter::<K, N>(block.body, pair);
                     two_runs::<K, N, 0>(block, pair, &mut sum, &mut least);
                     two_runs::<K, N, 1>(block, pair, &mut sum, &mut least);
                 }
@@ -297,7 +326,7 @@ unsafe fn dot<K: Kind, const N: usize, const HIGH: i32>(
         for group in first..first + step {
             // SAFETY: promised by the caller.
             unsafe {
-                let q = unpack::<K, HIGH, N>(block.body, pair, group);
+                let q = unpack::<K, HIGH>(block.body, pair, group);
                 let values = block.values.add((chunk * 8 + group) * N);
                 for (r, dots) in dots.iter_mut().enumerate() {
                     *dots = _mm256_add_epi16(*dots, products::<K>(q, broadcast(values.add(r))));
@@ -316,11 +345,7 @@ unsafe fn dot<K: Kind, const N: usize, const HIGH: i32>(
 /// `body` leads to a whole block body; `pair` is below 4 and `group` below 8.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-unsafe fn unpack<K: Kind, const HIGH: i32, const N: usize>(
-    body: *const u8,
-    pair: usize,
-    group: usize,
-) -> __m256i {
+unsafe fn unpack<K: Kind, const HIGH: i32>(body: *const u8, pair: usize, group: usize) -> __m256i {
     let chunk = pair * 2 + HIGH as usize;
     // The bits from `from` on of each byte, moved to bit `to`; what else is in the register is masked off.
     let plane = |at: usize, from: usize, to: usize, mask: i8| {
@@ -333,12 +358,8 @@ unsafe fn unpack<K: Kind, const HIGH: i32, const N: usize>(
         _mm256_and_si256(moved, _mm256_set1_epi8(mask))
     };
     let nibbles = |at: usize| {
-        let at = body.wrapping_add(at + (pair * 8 + group) * 32);
-        if N <= 2 && HIGH == 0 && group % 2 == 0 {
-            prefetch(at);
-        }
         // SAFETY: as above.
-        let bytes = unsafe { load(at) };
+        let bytes = unsafe { load(body.add(at + (pair * 8 + group) * 32)) };
         let bytes = if HIGH == 1 {
             _mm256_srli_epi16::<4>(bytes)
         } else {
@@ -392,6 +413,7 @@ fn simple_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
                 let body = tile.as_ptr().add(layout.body + b * layout.body_bytes);
                 let values = values.as_ptr().add(b * 32 * N).cast::<i32>();
                 let (scales, sums) = (scales.as_ptr().add(b * N), sums.as_ptr().add(b * N));
+                prefetch::<N>(body, lines_per_block(K::QUANT));
                 let mut dots = [_mm256_setzero_si256(); N];
                 for (r, dots) in dots.iter_mut().enumerate() {
                     // The sums are stored times -8, the offset of Q4_0.
@@ -407,7 +429,7 @@ fn simple_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
                 for first in (0..8).step_by(step) {
                     let mut words = [_mm256_setzero_si256(); N];
                     for group in first..first + step {
-                        let q = unpack_simple::<K, N>(body, group);
+                        let q = unpack_simple::<K>(body, group);
                         for (r, words) in words.iter_mut().enumerate() {
                             let x = broadcast(values.add(group * N + r));
                             *words = _mm256_add_epi16(*words, products::<K>(q, x));
@@ -440,17 +462,11 @@ fn simple_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
 /// `body` leads to a whole block body; `group` is below 8.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-unsafe fn unpack_simple<K: Kind, const N: usize>(body: *const u8, group: usize) -> __m256i {
-    let fetch = |vector: usize, wanted: bool| {
-        let at = body.wrapping_add(vector * 32);
-        if N <= 2 && wanted {
-            prefetch(at);
-        }
-        // SAFETY: the layout has this vector in every block.
-        unsafe { load(at) }
-    };
+unsafe fn unpack_simple<K: Kind>(body: *const u8, group: usize) -> __m256i {
+    // SAFETY: the layout has this vector in every block.
+    let fetch = |vector: usize| unsafe { load(body.add(vector * 32)) };
     let nibbles = |first: usize| {
-        let bytes = fetch(first + group % 4, group == 0 || group == 2);
+        let bytes = fetch(first + group % 4);
         let bytes = if group >= 4 {
             _mm256_srli_epi16::<4>(bytes)
         } else {
@@ -459,10 +475,10 @@ unsafe fn unpack_simple<K: Kind, const N: usize>(body: *const u8, group: usize) 
         _mm256_and_si256(bytes, _mm256_set1_epi8(15))
     };
     match K::QUANT {
-        QuantType::Q8_0 => _mm256_xor_si256(fetch(group, group % 2 == 0), _mm256_set1_epi8(-128)),
+        QuantType::Q8_0 => _mm256_xor_si256(fetch(group), _mm256_set1_epi8(-128)),
         QuantType::Q4_0 | QuantType::Q4_1 => nibbles(0),
         _ => {
-            let bits = _mm256_srl_epi32(fetch(0, false), _mm_cvtsi32_si128(group as i32));
+            let bits = _mm256_srl_epi32(fetch(0), _mm_cvtsi32_si128(group as i32));
             let fifth = _mm256_slli_epi32::<4>(_mm256_and_si256(bits, _mm256_set1_epi8(1)));
             _mm256_or_si256(nibbles(1), fifth)
         }

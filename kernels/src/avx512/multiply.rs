@@ -8,11 +8,12 @@
 use crate::QuantType;
 use crate::activations::{Rows, SUMS_256};
 use crate::kind::{self, Kind};
+use crate::layout::Layout;
 use crate::project::TileJob;
 use std::arch::x86_64::*;
 
 /// How far ahead of its use weights are asked for, in bytes.
-const PREFETCH: usize = 4096;
+const PREFETCH: usize = 8192;
 
 /// Calls `$kernel::<$kind, N>` for the job's number of rows.
 macro_rules! for_rows {
@@ -123,14 +124,14 @@ unsafe fn dot<const N: usize>(dots: &mut [__m512i; N], q: __m512i, at: *const i3
     }
 }
 
-/// Asks for `lines` lines from `PREFETCH` bytes after `at` on, wherever that is: prefetching cannot fault. Only for
+/// Asks for `lines` lines from `at` on, wherever that is: prefetching cannot fault. Only for
 /// few rows, where the memory is what a product waits for.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn prefetch<const N: usize>(at: *const u8, lines: usize) {
     if N <= 4 {
         for line in 0..lines {
-            _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(PREFETCH + line * 64).cast());
+            _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(line * 64).cast());
         }
     }
 }
@@ -152,12 +153,47 @@ const fn lines_per_block(quant: QuantType) -> usize {
 /// Asks for a quarter of a later block while a quarter of this one is worked on.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn prefetch_quarter<K: Kind, const N: usize>(body: *const u8, quarter: usize) {
+fn prefetch_quarter<K: Kind, const N: usize>(ahead: *const u8, quarter: usize) {
     let lines = lines_per_block(K::QUANT).div_ceil(4);
-    prefetch::<N>(body.wrapping_add(quarter * lines * 64), lines);
+    prefetch::<N>(ahead.wrapping_add(quarter * lines * 64), lines);
 }
 
-/// Blocks of 256 with integer scales.
+/// Calls `$kernel::<K, N, T>` with as many tiles at once as pay: a lone row of activations waits for memory, which
+/// delivers more when several tiles are read side by side.
+macro_rules! for_tiles {
+    ($kernel:ident, $job:expr, $out:expr) => {{
+        let job = $job;
+        if job.count == 4 && N <= 2 {
+            $kernel::<K, N, 4>(job, $out);
+        } else {
+            let tiles = job.tiles.chunks_exact(job.layout.tile_bytes);
+            for (tiles, out) in tiles.zip($out.chunks_exact_mut(N * 16)) {
+                let count = 1;
+                $kernel::<K, N, 1>(
+                    TileJob {
+                        tiles,
+                        count,
+                        ..job
+                    },
+                    out,
+                );
+            }
+        }
+    }};
+}
+
+/// Offset from `at` in a tile to what should be fetched meanwhile: further on in this tile, or in the one that follows
+/// the `tiles` that are read side by side.
+fn ahead(layout: &Layout, at: usize, tiles: usize) -> usize {
+    let later = at + if tiles == 1 { PREFETCH } else { PREFETCH / 2 };
+    if later < layout.tile_bytes {
+        later
+    } else {
+        later + (tiles - 1) * layout.tile_bytes
+    }
+}
+
+/// Blocks of 256 with integer scales. Tile after tile: with their many vectors per block, tiles side by side lose.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
 fn super_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
     let layout = job.layout;
@@ -171,24 +207,23 @@ fn super_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
     };
     assert!(layout.blocks * 256 == layout.cols && values.len() == layout.cols * N);
     assert!(scales.len() == layout.blocks * N && sums.len() == layout.blocks * SUMS_256 * N);
-    assert_eq!(
-        layout.tile_bytes,
-        (layout.body + layout.blocks * layout.body_bytes).next_multiple_of(64)
-    );
+    assert!(layout.tile_bytes >= layout.body + layout.blocks * layout.body_bytes);
     let tiles = job.tiles.chunks_exact(layout.tile_bytes);
     for (tile, out) in tiles.zip(out.chunks_exact_mut(N * 16)) {
         let mut total = [_mm512_setzero_ps(); N];
         for b in 0..layout.blocks {
+            let at = layout.body + b * layout.body_bytes;
             // SAFETY: block `b` is below `layout.blocks`, so its body, its entries of `d` and `dmin`, its 256 * N
             // values, N scales and 20 * N sums lie within the slices, by the lengths checked above.
             unsafe {
                 let block = SuperBlock {
-                    body: tile.as_ptr().add(layout.body + b * layout.body_bytes),
+                    body: tile.as_ptr().add(at),
                     d: tile.as_ptr().add(b * 32),
                     dmin: tile.as_ptr().add(layout.mins + b * 32),
                     values: values.as_ptr().add(b * 256 * N).cast(),
                     scales: scales.as_ptr().add(b * N),
                     sums: sums.as_ptr().add(b * SUMS_256 * N),
+                    ahead: tile.as_ptr().wrapping_add(ahead(layout, at, 1)),
                 };
                 super_block::<K, N>(block, &mut total);
             }
@@ -206,6 +241,8 @@ struct SuperBlock {
     values: *const i32,
     scales: *const f32,
     sums: *const i32,
+    /// What to fetch meanwhile, anywhere.
+    ahead: *const u8,
 }
 
 /// # Safety
@@ -235,7 +272,7 @@ unsafe fn super_block<K: Kind, const N: usize>(block: SuperBlock, total: &mut [_
                     ),
                 ];
                 for pair in 0..4 {
-                    prefetch_quarter::<K, N>(block.body, pair);
+                    prefetch_quarter::<K, N>(block.ahead, pair);
                     let turn = _mm_cvtsi32_si128(pair as i32 % 2 * 16);
                     let two = _mm512_srl_epi32(scales[pair / 2], turn);
                     let byte = _mm512_set1_epi32(255);
@@ -266,7 +303,7 @@ unsafe fn super_block<K: Kind, const N: usize>(block: SuperBlock, total: &mut [_
             }
             _ => {
                 for pair in 0..4 {
-                    prefetch_quarter::<K, N>(block.body, pair);
+                    prefetch_quarter::<K, N>(block.ahead, pair);
                     chunk_of_16::<K, N, 0>(block, pair, &mut sum);
                     chunk_of_16::<K, N, 1>(block, pair, &mut sum);
                 }
@@ -276,9 +313,9 @@ unsafe fn super_block<K: Kind, const N: usize>(block: SuperBlock, total: &mut [_
                     for j in 0..16 {
                         let bytes = _mm_loadu_si128(block.body.add(j * 16).cast());
                         let min = _mm512_srli_epi32::<4>(_mm512_cvtepu8_epi32(bytes));
-                        for r in 0..N {
+                        for (r, least) in least.iter_mut().enumerate() {
                             let run = broadcast(block.sums.add((4 + j) * N + r));
-                            least[r] = _mm512_add_epi32(least[r], _mm512_mullo_epi32(min, run));
+                            *least = _mm512_add_epi32(*least, _mm512_mullo_epi32(min, run));
                         }
                     }
                 }
@@ -422,6 +459,14 @@ unsafe fn unpack<K: Kind, const HIGH: i32>(body: *const u8, pair: usize, group: 
 /// Blocks of 32 with an f16 scale.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
 fn simple_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
+    for_tiles!(simple_tiles_at_once, job, out);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+fn simple_tiles_at_once<K: Kind, const N: usize, const T: usize>(
+    job: TileJob<'_>,
+    out: &mut [f32],
+) {
     let layout = job.layout;
     let Rows::Int {
         values,
@@ -433,21 +478,23 @@ fn simple_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
     };
     assert!(layout.blocks * 32 == layout.cols && values.len() == layout.cols * N);
     assert!(scales.len() == layout.blocks * N && sums.len() == layout.blocks * N);
-    assert_eq!(
-        layout.tile_bytes,
-        (layout.body + layout.blocks * layout.body_bytes).next_multiple_of(64)
-    );
-    let tiles = job.tiles.chunks_exact(layout.tile_bytes);
-    for (tile, out) in tiles.zip(out.chunks_exact_mut(N * 16)) {
-        let mut total = [_mm512_setzero_ps(); N];
-        for b in 0..layout.blocks {
-            // SAFETY: block `b` is below `layout.blocks`, so its body, its entries of `d` and `dmin`, its 32 * N
+    assert!(layout.tile_bytes >= layout.body + layout.blocks * layout.body_bytes);
+    assert_eq!(job.tiles.len(), T * layout.tile_bytes);
+    let mut total = [[_mm512_setzero_ps(); N]; T];
+    for b in 0..layout.blocks {
+        for (t, total) in total.iter_mut().enumerate() {
+            // SAFETY: block `b` is below `layout.blocks` and tile `t` below `T`, so the block's body, its entries of `d` and `dmin`, its 32 * N
             // values, N scales and N sums lie within the slices, by the lengths checked above.
             unsafe {
-                let body = tile.as_ptr().add(layout.body + b * layout.body_bytes);
+                let tile = job.tiles.as_ptr().add(t * layout.tile_bytes);
+                let at = layout.body + b * layout.body_bytes;
+                let body = tile.add(at);
                 let values = values.as_ptr().add(b * 32 * N).cast::<i32>();
                 let (scales, sums) = (scales.as_ptr().add(b * N), sums.as_ptr().add(b * N));
-                prefetch::<N>(body, lines_per_block(K::QUANT));
+                prefetch::<N>(
+                    tile.wrapping_add(ahead(layout, at, T)),
+                    lines_per_block(K::QUANT),
+                );
                 let mut dots = [_mm512_setzero_si512(); N];
                 for (r, dots) in dots.iter_mut().enumerate() {
                     // The sums are stored times -8, the offset of Q4_0.
@@ -466,20 +513,22 @@ fn simple_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
                     let q = unpack_simple::<K>(body, group);
                     dot(&mut dots, q, values.add(group * N));
                 }
-                let d = load_halves(tile.as_ptr().add(b * 32));
+                let d = load_halves(tile.add(b * 32));
                 for r in 0..N {
                     let scale = _mm512_set1_ps(*scales.add(r));
                     let dots = _mm512_cvtepi32_ps(dots[r]);
                     total[r] = _mm512_fmadd_ps(dots, _mm512_mul_ps(d, scale), total[r]);
                     if matches!(K::QUANT, QuantType::Q4_1 | QuantType::Q5_1) {
-                        let m = load_halves(tile.as_ptr().add(layout.mins + b * 32));
+                        let m = load_halves(tile.add(layout.mins + b * 32));
                         let sum = _mm512_set1_ps(*sums.add(r) as f32 * -0.125 * *scales.add(r));
                         total[r] = _mm512_fmadd_ps(m, sum, total[r]);
                     }
                 }
             }
         }
-        store(&total, out);
+    }
+    for (total, out) in total.iter().zip(out.chunks_exact_mut(N * 16)) {
+        store(total, out);
     }
 }
 
@@ -515,20 +564,8 @@ unsafe fn unpack_simple<K: Kind>(body: *const u8, group: usize) -> __m512i {
 /// Plain floats.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
 fn float_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
-    // One row alone has one chain of additions per tile; several tiles at once hide its latency.
-    if job.count == 4 && N <= 4 {
-        return float_tiles_at_once::<K, N, 4>(job, out);
-    }
-    let layout = job.layout;
-    let tiles = job.tiles.chunks_exact(layout.tile_bytes);
-    for (tiles, out) in tiles.zip(out.chunks_exact_mut(N * 16)) {
-        let job = TileJob {
-            tiles,
-            count: 1,
-            ..job
-        };
-        float_tiles_at_once::<K, N, 1>(job, out);
-    }
+    // Also, one row alone has but one chain of additions per tile.
+    for_tiles!(float_tiles_at_once, job, out);
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]

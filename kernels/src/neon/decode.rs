@@ -323,15 +323,21 @@ impl Wide for Q6K {
     unsafe fn weights<const ODD: bool>(planes: *const u8, pair: usize, half: usize) -> Weights {
         let start = (pair * 8 + half * 4) * VECTOR;
         let upper = (32 + pair / 2 * 8 + half * 4) * VECTOR;
-        // Chunk `c` has bits `2 (c % 4)` on; they go to bit 0 under a low nibble, to bit 4 under a high one.
-        let low = (pair % 2 * 4) as i8;
-        let shift = vdupq_n_s8(if ODD { 2 - low } else { -low });
         groups!(at => {
             // SAFETY: 32 vectors of nibbles, then 16 of bit pairs.
             let nibbles = unsafe { load(planes.add(start + at)) };
             // SAFETY: as above.
             let pairs = unsafe { load(planes.add(upper + at)) };
-            nibble_under::<ODD>(nibbles, vshlq_u8(pairs, shift), 63)
+            // Chunk `c` has bits `2 (c % 4)` on, and wants them at bit 4.
+            match (pair % 2, ODD) {
+                (0, false) => nibble_under::<false>(nibbles, pairs, 63),
+                (0, true) => nibble_under::<true>(nibbles, vshlq_n_u8::<2>(pairs), 63),
+                (_, false) => {
+                    let joined = vbslq_u8(vdupq_n_u8(15), nibbles, pairs);
+                    vandq_u8(joined, vdupq_n_u8(63))
+                }
+                (_, true) => vsriq_n_u8::<4>(vshrq_n_u8::<2>(pairs), nibbles),
+            }
         })
     }
 

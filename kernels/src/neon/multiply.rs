@@ -498,15 +498,22 @@ unsafe fn decoded_rows<T: Wide, const M: usize>(job: &DecodedBlock<'_, T>, out: 
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn decode_wide<T: Wide>(planes: *const u8, decoded: &mut Decoded) {
     let offset = vdupq_n_s8(T::OFFSET as i8);
-    for (pair, to) in decoded.0.chunks_exact_mut(32).enumerate() {
-        let (even, odd) = to.split_at_mut(16);
-        // SAFETY: promised by the caller.
-        unsafe {
-            put(&mut even[..8], T::weights::<false>(planes, pair, 0), offset);
-            put(&mut even[8..], T::weights::<false>(planes, pair, 1), offset);
-            put(&mut odd[..8], T::weights::<true>(planes, pair, 0), offset);
-            put(&mut odd[8..], T::weights::<true>(planes, pair, 1), offset);
-        }
+    macro_rules! pair_of_chunks {
+        ($pair:expr, $to:expr) => {{
+            let (pair, to) = ($pair, $to);
+            // SAFETY: promised by the caller.
+            unsafe {
+                put(&mut to[..8], T::weights::<false>(planes, pair, 0), offset);
+                put(&mut to[8..16], T::weights::<false>(planes, pair, 1), offset);
+                put(&mut to[16..24], T::weights::<true>(planes, pair, 0), offset);
+                put(&mut to[24..], T::weights::<true>(planes, pair, 1), offset);
+            }
+        }};
+    }
+    for (two, to) in decoded.0.as_chunks_mut::<64>().0.iter_mut().enumerate() {
+        let (first, second) = to.split_at_mut(32);
+        pair_of_chunks!(2 * two, first);
+        pair_of_chunks!(2 * two + 1, second);
     }
 }
 
@@ -658,33 +665,40 @@ unsafe fn sums_in_order<T: Wide, const M: usize>(
     };
     let mut acc: [Halves; M] = [[vdupq_n_s32(0); 2]; M];
     let mut total = acc;
-    for pair in 0..4 {
-        for half in 0..2 {
-            // SAFETY: promised by the caller. The same below.
-            let weights = unsafe { T::weights::<false>(planes, pair, half) };
-            // SAFETY: as above.
-            let groups = unsafe { x.load::<M, true>(pair * 16 + half * 4) };
-            dot_groups::<M, true>(&mut acc, &signed::<T>(weights), &groups);
-            if T::RUN == 16 {
-                add_scaled(&mut total, &acc, &scales.steps[4 * pair + half]);
+    macro_rules! pair_of_chunks {
+        ($pair:expr) => {{
+            let pair = $pair;
+            for half in 0..2 {
+                // SAFETY: promised by the caller. The same below.
+                let weights = unsafe { T::weights::<false>(planes, pair, half) };
+                // SAFETY: as above.
+                let groups = unsafe { x.load::<M, true>(pair * 16 + half * 4) };
+                dot_groups::<M, true>(&mut acc, &signed::<T>(weights), &groups);
+                if T::RUN == 16 {
+                    add_scaled(&mut total, &acc, &scales.steps[4 * pair + half]);
+                }
             }
-        }
-        if T::RUN == 32 {
-            add_scaled(&mut total, &acc, &scales.steps[2 * pair]);
-        }
-        for half in 0..2 {
-            // SAFETY: as above.
-            let weights = unsafe { T::weights::<true>(planes, pair, half) };
-            // SAFETY: as above.
-            let groups = unsafe { x.load::<M, true>(pair * 16 + 8 + half * 4) };
-            dot_groups::<M, true>(&mut acc, &signed::<T>(weights), &groups);
-            if T::RUN == 16 {
-                add_scaled(&mut total, &acc, &scales.steps[4 * pair + 2 + half]);
+            if T::RUN == 32 {
+                add_scaled(&mut total, &acc, &scales.steps[2 * pair]);
             }
-        }
-        if T::RUN == 32 {
-            add_scaled(&mut total, &acc, &scales.steps[2 * pair + 1]);
-        }
+            for half in 0..2 {
+                // SAFETY: as above.
+                let weights = unsafe { T::weights::<true>(planes, pair, half) };
+                // SAFETY: as above.
+                let groups = unsafe { x.load::<M, true>(pair * 16 + 8 + half * 4) };
+                dot_groups::<M, true>(&mut acc, &signed::<T>(weights), &groups);
+                if T::RUN == 16 {
+                    add_scaled(&mut total, &acc, &scales.steps[4 * pair + 2 + half]);
+                }
+            }
+            if T::RUN == 32 {
+                add_scaled(&mut total, &acc, &scales.steps[2 * pair + 1]);
+            }
+        }};
+    }
+    for two in 0..2 {
+        pair_of_chunks!(2 * two);
+        pair_of_chunks!(2 * two + 1);
     }
     total
 }
@@ -729,36 +743,44 @@ unsafe fn paired_sums<T: Wide, const M: usize>(
     };
     let mut acc: [[Halves; M]; 2] = [[[vdupq_n_s32(0); 2]; M]; 2];
     let mut total: [Halves; M] = [[vdupq_n_s32(0); 2]; M];
-    for pair in 0..4 {
-        for half in 0..2 {
-            // SAFETY: promised by the caller.
-            let (even, odd) = unsafe {
-                (
-                    T::weights::<false>(planes, pair, half),
-                    T::weights::<true>(planes, pair, half),
-                )
-            };
-            let first = pair * 16 + half * 4;
-            // SAFETY: promised by the caller.
-            let groups = unsafe { [x.load::<M, true>(first), x.load::<M, true>(first + 8)] };
-            dot_groups::<M, true>(&mut acc[0], &even, &groups[0]);
-            dot_groups::<M, true>(&mut acc[1], &odd, &groups[1]);
-            if T::RUN == 16 {
-                for (odd, acc) in acc.iter_mut().enumerate() {
-                    let run = 4 * pair + 2 * odd + half;
-                    for (r, acc) in acc.iter_mut().enumerate() {
-                        // SAFETY: promised by the caller.
-                        let sum = unsafe { *block.sums.add((4 + run) * block.n + r) };
-                        let offset = vdupq_n_s32(T::OFFSET / -SUM_FACTOR_16 * sum);
-                        *acc = [vaddq_s32(acc[0], offset), vaddq_s32(acc[1], offset)];
+    macro_rules! pair_of_chunks {
+        ($pair:expr) => {{
+            let pair = $pair;
+            for half in 0..2 {
+                // SAFETY: promised by the caller.
+                let (even, odd) = unsafe {
+                    (
+                        T::weights::<false>(planes, pair, half),
+                        T::weights::<true>(planes, pair, half),
+                    )
+                };
+                let first = pair * 16 + half * 4;
+                // SAFETY: promised by the caller.
+                let groups = unsafe { [x.load::<M, true>(first), x.load::<M, true>(first + 8)] };
+                dot_groups::<M, true>(&mut acc[0], &even, &groups[0]);
+                dot_groups::<M, true>(&mut acc[1], &odd, &groups[1]);
+                if T::RUN == 16 {
+                    for (odd, acc) in acc.iter_mut().enumerate() {
+                        let run = 4 * pair + 2 * odd + half;
+                        for (r, acc) in acc.iter_mut().enumerate() {
+                            // SAFETY: promised by the caller.
+                            let sum = unsafe { *block.sums.add((4 + run) * block.n + r) };
+                            let offset = vdupq_n_s32(T::OFFSET / -SUM_FACTOR_16 * sum);
+                            *acc = [vaddq_s32(acc[0], offset), vaddq_s32(acc[1], offset)];
+                        }
+                        add_scaled(&mut total, acc, &scales.steps[run]);
                     }
-                    add_scaled(&mut total, acc, &scales.steps[run]);
+                } else if half == 1 {
+                    add_scaled(&mut total, &acc[0], &scales.steps[2 * pair]);
+                    add_scaled(&mut total, &acc[1], &scales.steps[2 * pair + 1]);
                 }
-            } else if half == 1 {
-                add_scaled(&mut total, &acc[0], &scales.steps[2 * pair]);
-                add_scaled(&mut total, &acc[1], &scales.steps[2 * pair + 1]);
             }
-        }
+        }};
+    }
+    // Two at a time, because for some types it matters whether a pair is even.
+    for two in 0..2 {
+        pair_of_chunks!(2 * two);
+        pair_of_chunks!(2 * two + 1);
     }
     total
 }

@@ -107,8 +107,14 @@ impl Function {
             Self::Eq => (1, None),
             Self::Ge | Self::Gt | Self::Le | Self::Lt | Self::Ne => (2, Some(2)),
             Self::Json | Self::Len | Self::Not | Self::ToTypeScriptType => (1, Some(1)),
-            Self::CurrentDate | Self::YesterdayDate => (0, Some(0)),
-            Self::Html | Self::Js | Self::UrlQuery | Self::Print | Self::Println => (0, None),
+            // The dates take a format, and ignore it.
+            Self::CurrentDate
+            | Self::YesterdayDate
+            | Self::Html
+            | Self::Js
+            | Self::UrlQuery
+            | Self::Print
+            | Self::Println => (0, None),
         }
     }
 

@@ -71,9 +71,15 @@ pub(super) fn render_suffix(
 }
 
 fn think_values(think: Option<Think>) -> Vec<(&'static str, Value)> {
+    let level = match think {
+        // Templates with levels know no plain yes.
+        Some(Think::On) => "medium",
+        Some(think) => think.level(),
+        None => "",
+    };
     vec![
         ("Think", Value::Bool(think.is_some_and(Think::is_on))),
-        ("ThinkLevel", Value::text(think.map_or("", Think::level))),
+        ("ThinkLevel", Value::text(level)),
         ("IsThinkSet", Value::Bool(think.is_some())),
     ]
 }

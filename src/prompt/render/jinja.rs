@@ -34,8 +34,9 @@ impl ChatTemplate {
     pub(super) fn new(template: JinjaTemplate, parts: &PromptParts) -> Self {
         let source = template.source();
         let mentions = |words: &[&str]| words.iter().any(|word| source.contains(word));
-        let thinks = mentions(&["</think>"])
-            && (mentions(&["<think>"]) || !mentions(&["reasoning_content"]));
+        let splits = mentions(&["content.split('</think>')", "content.split(\"</think>\")"]);
+        let thinks = (mentions(&["<think>"]) && mentions(&["</think>"]))
+            || (splits && !mentions(&["reasoning_content"]));
         let mut capabilities = Vec::new();
         if mentions(&["tools", "tool_call"]) {
             capabilities.push(Capability::Tools);
@@ -43,13 +44,13 @@ impl ChatTemplate {
         if thinks {
             capabilities.push(Capability::Thinking);
         }
-        let has_tool_round_trip = mentions(&["tool_calls"])
+        let has_tool_round_trip = mentions(&["tool_calls", "assistant_tool_call"])
             && mentions(&[
                 "'tool'",
                 "\"tool\"",
                 "tool_response",
                 "ipython",
-                "TOOL_RESULTS",
+                "tool_results",
             ]);
         let mut chat = Self {
             bos_text: parts.bos_text.clone(),

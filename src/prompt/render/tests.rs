@@ -545,8 +545,8 @@ fn thinking_is_on_by_default_and_read_from_the_answer() {
     assert_eq!(model.capabilities(), [Capability::Thinking]);
     let user = turns(&[("user", "u")]);
     let cases = [
-        (None, "u|true  true|<t>", true),
-        (Some(Think::On), "u|true  true|<t>", true),
+        (None, "u|true medium true|<t>", true),
+        (Some(Think::On), "u|true medium true|<t>", true),
         (Some(Think::Off), "u|false  true|", false),
         (
             Some(Think::Level(Level::High)),
