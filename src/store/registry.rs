@@ -116,8 +116,6 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Transport`](super::RegistryError::Transport) if the TLS library cannot be set up.
     pub fn new(options: RegistryOptions) -> Result<Registry, StoreError> {
-        // Fails only if the process has chosen a provider already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let agent = format!(
             "ollama/{} ({} {}) wick/{}",
             options.version,
