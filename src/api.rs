@@ -110,7 +110,12 @@ pub fn router(app: App) -> Router {
     // Clients of these two send large prompts compressed; how large is checked behind this layer.
     let compressed = openai::router()
         .merge(anthropic::router())
-        .layer(RequestDecompressionLayer::new().no_gzip().no_br().no_deflate())
+        .layer(
+            RequestDecompressionLayer::new()
+                .no_gzip()
+                .no_br()
+                .no_deflate(),
+        )
         .layer(from_fn(body::note_compression));
     ollama::router()
         .merge(compressed)
@@ -141,7 +146,10 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         result = axum::serve(listener, router(app)).into_future() => result?,
         () = stop => info!("stopping"),
     }
-    if tokio::time::timeout(SHUTDOWN, engine.shutdown()).await.is_err() {
+    if tokio::time::timeout(SHUTDOWN, engine.shutdown())
+        .await
+        .is_err()
+    {
         warn!("a model is still at work");
     }
     Ok(())

@@ -120,9 +120,19 @@ impl MessagesRequest {
 
     /// About how many tokens the request has, told before anybody knows: four letters each.
     fn estimated_tokens(&self) -> usize {
-        let turns = self.messages.iter().map(|turn| turn.content.to_string().len());
-        let tools = self.tools.iter().map(|tool| tool.input_schema.to_string().len());
-        let system = if self.system.is_null() { 0 } else { self.system.to_string().len() };
+        let turns = self
+            .messages
+            .iter()
+            .map(|turn| turn.content.to_string().len());
+        let tools = self
+            .tools
+            .iter()
+            .map(|tool| tool.input_schema.to_string().len());
+        let system = if self.system.is_null() {
+            0
+        } else {
+            self.system.to_string().len()
+        };
         (system + turns.sum::<usize>() + tools.sum::<usize>()) / 4
     }
 }
@@ -171,21 +181,24 @@ fn stop_reason(reason: StopReason, has_calls: bool) -> &'static str {
 
 fn stream_answer(events: Events, first: Option<Step>, answer: Box<Answer>) -> Response {
     let begin = (events, first, answer, true);
-    let frames = stream::unfold(begin, |(mut events, first, mut answer, is_new)| async move {
-        if is_new {
-            return Some((stream::iter(events.begin()), (events, first, answer, false)));
-        }
-        let step = match first {
-            Some(step) => Ok(step),
-            None => answer.next().await?,
-        };
-        let frames = match step {
-            Ok(Step::Piece(piece)) => events.piece(piece),
-            Ok(Step::Finish(finish)) => events.finish(&finish),
-            Err(error) => events.fail(&error),
-        };
-        Some((stream::iter(frames), (events, None, answer, false)))
-    });
+    let frames = stream::unfold(
+        begin,
+        |(mut events, first, mut answer, is_new)| async move {
+            if is_new {
+                return Some((stream::iter(events.begin()), (events, first, answer, false)));
+            }
+            let step = match first {
+                Some(step) => Ok(step),
+                None => answer.next().await?,
+            };
+            let frames = match step {
+                Ok(Step::Piece(piece)) => events.piece(piece),
+                Ok(Step::Finish(finish)) => events.finish(&finish),
+                Err(error) => events.fail(&error),
+            };
+            Some((stream::iter(frames), (events, None, answer, false)))
+        },
+    );
     streamed(Framing::Events, frames.flatten())
 }
 
@@ -204,7 +217,10 @@ mod tests {
     fn what_is_required_is_asked_for_in_order() {
         for (text, want) in [
             (r#"{"max_tokens":1}"#, "model is required"),
-            (r#"{"model":"m"}"#, "max_tokens is required and must be positive"),
+            (
+                r#"{"model":"m"}"#,
+                "max_tokens is required and must be positive",
+            ),
             (r#"{"model":"m","max_tokens":1}"#, "messages is required"),
         ] {
             assert_eq!(translated(text).unwrap_err(), want);

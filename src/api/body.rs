@@ -50,12 +50,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             Some(Compressed) => COMPRESSED_BODY_BYTES,
             None => usize::MAX,
         };
-        let bytes = to_bytes(request.into_body(), limit).await.map_err(|error| {
-            if limit != usize::MAX && error.to_string().contains("length limit") {
-                return BodyError::TooLarge;
-            }
-            BodyError::Read(error.to_string())
-        })?;
+        let bytes = to_bytes(request.into_body(), limit)
+            .await
+            .map_err(|error| {
+                if limit != usize::MAX && error.to_string().contains("length limit") {
+                    return BodyError::TooLarge;
+                }
+                BodyError::Read(error.to_string())
+            })?;
         Ok(Body(read(&bytes)?))
     }
 }

@@ -86,7 +86,10 @@ impl Facts {
             embedding_length: gguf.arch_u64("embedding_length")?,
             embeds,
             sees: gguf.arch_u64("vision.block_count")?.is_some(),
-            normalizes: embeds && ["gemma", "qwen3"].iter().any(|a| architecture.starts_with(a)),
+            normalizes: embeds
+                && ["gemma", "qwen3"]
+                    .iter()
+                    .any(|a| architecture.starts_with(a)),
             jinja: gguf.str("tokenizer.chat_template")?.map(str::to_owned),
             bos: token("tokenizer.ggml.bos_token_id")?,
             adds_bos: adds_bos(gguf)?,
@@ -115,7 +118,11 @@ impl Model {
                 all.push(name.to_owned());
             }
         };
-        add(if self.facts.embeds { "embedding" } else { "completion" });
+        add(if self.facts.embeds {
+            "embedding"
+        } else {
+            "completion"
+        });
         if self.facts.sees || !self.stored.projector_paths.is_empty() {
             add("vision");
         }
@@ -135,7 +142,11 @@ impl App {
             app.describe(stored)?.ok_or_else(|| {
                 // A manifest without weights: a model that runs on another server.
                 let source = StoreError::Name(crate::store::NameError::CloudDisabled);
-                ApiError::Model { route, name, source }
+                ApiError::Model {
+                    route,
+                    name,
+                    source,
+                }
             })
         })
         .await
@@ -167,15 +178,25 @@ impl App {
         let load = || {
             let name = ModelName::local(name)?;
             // This one route has always told letters' cases apart.
-            let name = if route == Route::Embeddings { name } else { self.store.resolve(&name)? };
+            let name = if route == Route::Embeddings {
+                name
+            } else {
+                self.store.resolve(&name)?
+            };
             self.store.load(&name)
         };
-        load().map_err(|source| ApiError::Model { route, name: name.to_owned(), source })
+        load().map_err(|source| ApiError::Model {
+            route,
+            name: name.to_owned(),
+            source,
+        })
     }
 
     /// Facts and prompts to the layers; `None` for a model without weights. Reads files.
     pub(crate) fn describe(&self, stored: StoredModel) -> Result<Option<Model>, ApiError> {
-        let Some(path) = stored.model_path.clone() else { return Ok(None) };
+        let Some(path) = stored.model_path.clone() else {
+            return Ok(None);
+        };
         let facts = cached(&self.catalog.facts, &path, || {
             Ok(Facts::read(&Gguf::header_only(&path)?)?)
         })?;
@@ -197,21 +218,30 @@ impl App {
                 go_template: self.config.go_template,
             })?)
         })?;
-        Ok(Some(Model { stored, path, facts, prompt }))
+        Ok(Some(Model {
+            stored,
+            path,
+            facts,
+            prompt,
+        }))
     }
 }
 
 /// What the tokenizer will do: as the file says, or as its kind of vocabulary always does.
 fn adds_bos(gguf: &Gguf) -> Result<bool, wick_models::Error> {
     let kind = gguf.str("tokenizer.ggml.model")?;
-    Ok(gguf.bool("tokenizer.ggml.add_bos_token")?.unwrap_or(matches!(kind, Some("llama" | "bert"))))
+    Ok(gguf
+        .bool("tokenizer.ggml.add_bos_token")?
+        .unwrap_or(matches!(kind, Some("llama" | "bert"))))
 }
 
 /// Runs work that reads files or computes for long, away from the threads that serve connections.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| ApiError::Task)?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| ApiError::Task)?
 }
 
 fn cached<K: Clone + Eq + Hash, V>(

@@ -147,7 +147,11 @@ impl ApiError {
                     StatusCode::BAD_REQUEST
                 }
             },
-            ApiError::Model { route, name, source } => model_error(*route, name, source).0,
+            ApiError::Model {
+                route,
+                name,
+                source,
+            } => model_error(*route, name, source).0,
             ApiError::Store(error) => store_status(error),
             ApiError::Engine(error) => engine_status(error),
             ApiError::Prompt(error) => prompt_status(error),
@@ -333,7 +337,9 @@ fn prompt_status(error: &PromptError) -> StatusCode {
 }
 
 fn missing_text(missing: &[Missing]) -> String {
-    let lines = missing.iter().map(|m| format!("{} does not support {}", m.model, m.ability));
+    let lines = missing
+        .iter()
+        .map(|m| format!("{} does not support {}", m.model, m.ability));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -368,7 +374,11 @@ mod tests {
     use super::*;
 
     fn model(route: Route, name: &str, source: StoreError) -> (u16, String) {
-        let error = ApiError::Model { route, name: name.to_owned(), source };
+        let error = ApiError::Model {
+            route,
+            name: name.to_owned(),
+            source,
+        };
         (error.status().as_u16(), error.to_string())
     }
 
@@ -379,12 +389,19 @@ mod tests {
             (Route::Generate, "model 'M' not found"),
             (Route::Chat, "model 'M' not found"),
             (Route::Embed, "model \"M\" not found, try pulling it first"),
-            (Route::Embeddings, "model \"M\" not found, try pulling it first"),
+            (
+                Route::Embeddings,
+                "model \"M\" not found, try pulling it first",
+            ),
             (Route::Show, "model 'm:latest' not found"),
             (Route::Delete, "model 'M' not found"),
             (Route::Copy, "model \"M\" not found"),
         ] {
-            assert_eq!(model(route, "M", absent()), (404, text.to_owned()), "{route:?}");
+            assert_eq!(
+                model(route, "M", absent()),
+                (404, text.to_owned()),
+                "{route:?}"
+            );
         }
     }
 
@@ -398,13 +415,19 @@ mod tests {
         for route in [Route::Chat, Route::Embeddings, Route::Show, Route::Delete] {
             assert_eq!(model(route, "", empty()), required, "{route:?}");
         }
-        assert_eq!(model(Route::Pull, "", empty()), (400, "invalid model name".to_owned()));
+        assert_eq!(
+            model(Route::Pull, "", empty()),
+            (400, "invalid model name".to_owned())
+        );
     }
 
     #[test]
     fn invalid_and_remote_names_have_their_texts() {
         let invalid = || StoreError::Name(NameError::Invalid);
-        assert_eq!(model(Route::Chat, "a b", invalid()), (400, "invalid model name".to_owned()));
+        assert_eq!(
+            model(Route::Chat, "a b", invalid()),
+            (400, "invalid model name".to_owned())
+        );
         assert_eq!(
             model(Route::Delete, "a b", invalid()),
             (400, "name \"a b\" is invalid".to_owned())
@@ -412,13 +435,19 @@ mod tests {
         let cloud = StoreError::Name(NameError::CloudDisabled);
         assert_eq!(
             model(Route::Generate, "x:cloud", cloud),
-            (403, "ollama cloud is disabled: remote model is unavailable".to_owned())
+            (
+                403,
+                "ollama cloud is disabled: remote model is unavailable".to_owned()
+            )
         );
     }
 
     #[test]
     fn abilities_that_lack_are_listed_line_by_line() {
-        let missing = |ability| Missing { model: "h/library/m:latest".to_owned(), ability };
+        let missing = |ability| Missing {
+            model: "h/library/m:latest".to_owned(),
+            ability,
+        };
         let error = ApiError::Missing(vec![missing("insert"), missing("tools")]);
         assert_eq!(error.status(), StatusCode::BAD_REQUEST);
         assert_eq!(
@@ -438,8 +467,14 @@ mod tests {
             json!({"error": {"message": text, "type": "api_error", "param": null, "code": null}})
         );
         let body = error.body(Dialect::Anthropic);
-        assert_eq!(body["error"], json!({"type": "overloaded_error", "message": text}));
-        assert_eq!(body["request_id"].as_str().unwrap().len(), "req_".len() + 24);
+        assert_eq!(
+            body["error"],
+            json!({"type": "overloaded_error", "message": text})
+        );
+        assert_eq!(
+            body["request_id"].as_str().unwrap().len(),
+            "req_".len() + 24
+        );
         let empty = ApiError::from(BodyError::Missing).body(Dialect::OpenAi);
         assert_eq!(empty["error"]["message"], "EOF");
         assert_eq!(empty["error"]["type"], "invalid_request_error");

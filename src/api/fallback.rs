@@ -34,7 +34,10 @@ const PATHS: [&str; 23] = [
 /// No such path; one slash too many is sent on to where it meant to go.
 pub(crate) async fn not_found(method: Method, OriginalUri(uri): OriginalUri) -> Response {
     if let Some(path) = without_slash(uri.path()) {
-        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let query = uri
+            .query()
+            .map(|query| format!("?{query}"))
+            .unwrap_or_default();
         let status = match method {
             Method::GET => StatusCode::MOVED_PERMANENTLY,
             _ => StatusCode::TEMPORARY_REDIRECT,

@@ -53,7 +53,9 @@ pub(crate) struct Images(pub Vec<Vec<u8>>);
 impl<'de> Deserialize<'de> for Images {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let texts = Vec::<String>::deserialize(deserializer)?;
-        let images = texts.iter().map(|text| decode_base64(text).map_err(D::Error::custom));
+        let images = texts
+            .iter()
+            .map(|text| decode_base64(text).map_err(D::Error::custom));
         images.collect::<Result<_, _>>().map(Self)
     }
 }
@@ -87,7 +89,9 @@ pub(crate) fn constraint(format: Option<&Value>) -> Result<Option<Constraint>, A
 pub(crate) fn logprobs(logprobs: bool, top_logprobs: i64) -> Result<Option<usize>, ApiError> {
     match usize::try_from(top_logprobs) {
         Ok(top @ 0..=20) => Ok(logprobs.then_some(top)),
-        _ => Err(ApiError::BadRequest("top_logprobs must be between 0 and 20".to_owned())),
+        _ => Err(ApiError::BadRequest(
+            "top_logprobs must be between 0 and 20".to_owned(),
+        )),
     }
 }
 
@@ -100,20 +104,37 @@ mod tests {
     use super::*;
 
     fn kept(value: Value) -> Result<KeepAlive, String> {
-        serde_json::from_value::<KeepAliveField>(value).map(|kept| kept.0).map_err(|e| e.to_string())
+        serde_json::from_value::<KeepAliveField>(value)
+            .map(|kept| kept.0)
+            .map_err(|e| e.to_string())
     }
 
     #[test]
     fn keep_alive_is_a_number_of_seconds_or_a_duration() {
         assert_eq!(kept(json!(90)), Ok(KeepAlive::For(Duration::from_secs(90))));
-        assert_eq!(kept(json!(0.5)), Ok(KeepAlive::For(Duration::from_millis(500))));
-        assert_eq!(kept(json!("1.5h")), Ok(KeepAlive::For(Duration::from_secs(5400))));
+        assert_eq!(
+            kept(json!(0.5)),
+            Ok(KeepAlive::For(Duration::from_millis(500)))
+        );
+        assert_eq!(
+            kept(json!("1.5h")),
+            Ok(KeepAlive::For(Duration::from_secs(5400)))
+        );
         assert_eq!(kept(json!(-1)), Ok(KeepAlive::Forever));
         assert_eq!(kept(json!("-1m")), Ok(KeepAlive::Forever));
         assert_eq!(kept(json!("0")), Ok(KeepAlive::For(Duration::ZERO)));
-        assert_eq!(kept(json!("abc")), Err("time: invalid duration \"abc\"".to_owned()));
-        assert_eq!(kept(json!("10")), Err("time: missing unit in duration \"10\"".to_owned()));
-        assert_eq!(kept(json!(true)), Err("Unsupported type: 'bool'".to_owned()));
+        assert_eq!(
+            kept(json!("abc")),
+            Err("time: invalid duration \"abc\"".to_owned())
+        );
+        assert_eq!(
+            kept(json!("10")),
+            Err("time: missing unit in duration \"10\"".to_owned())
+        );
+        assert_eq!(
+            kept(json!(true)),
+            Err("Unsupported type: 'bool'".to_owned())
+        );
     }
 
     #[test]
@@ -128,7 +149,10 @@ mod tests {
     fn formats_are_json_a_schema_or_nothing() {
         let read = |value: Value| constraint(Some(&value)).map_err(|error| error.to_string());
         assert!(matches!(read(json!("json")), Ok(Some(Constraint::Json))));
-        assert!(matches!(read(json!({"type": "object"})), Ok(Some(Constraint::Schema(_)))));
+        assert!(matches!(
+            read(json!({"type": "object"})),
+            Ok(Some(Constraint::Schema(_)))
+        ));
         assert!(matches!(read(json!("")), Ok(None)));
         assert!(matches!(constraint(None), Ok(None)));
         let want = r#"invalid format: "\"xml\""; expected "json" or a valid JSON Schema object"#;

@@ -18,8 +18,13 @@ const PREFLIGHT_SECONDS: &str = "43200";
 /// Hosts whose pages are always allowed, with any port.
 const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "0.0.0.0"];
 /// Applications that show pages of their own.
-const APP_SCHEMES: [&str; 5] =
-    ["app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*"];
+const APP_SCHEMES: [&str; 5] = [
+    "app://*",
+    "file://*",
+    "tauri://*",
+    "vscode-webview://*",
+    "vscode-file://*",
+];
 /// Names that only lead to this machine or its network.
 const LOCAL_SUFFIXES: [&str; 3] = [".localhost", ".local", ".internal"];
 
@@ -75,7 +80,9 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
         return StatusCode::FORBIDDEN.into_response();
     }
     let origin = text(request.headers(), header::ORIGIN);
-    let own = ["http://", "https://"].iter().any(|scheme| origin == format!("{scheme}{host}"));
+    let own = ["http://", "https://"]
+        .iter()
+        .any(|scheme| origin == format!("{scheme}{host}"));
     if origin.is_empty() || own {
         // Without a foreign origin OPTIONS is a method like any other, except by a name we know.
         let by_name = access.checks_host && without_port(&host).parse::<IpAddr>().is_err();
@@ -93,7 +100,10 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
     };
     let headers = response.headers_mut();
     if access.any_origin {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_ORIGIN,
+            HeaderValue::from_static("*"),
+        );
     } else if let Ok(origin) = HeaderValue::from_str(&origin) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
@@ -111,7 +121,9 @@ fn preflight() -> Response {
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> String {
-    let value = headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let value = headers
+        .get(name)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()));
     value.unwrap_or_default().into_owned()
 }
 
@@ -207,7 +219,12 @@ mod tests {
         ] {
             assert!(loopback.allows_host(host), "{host}");
         }
-        for host in ["example.com", "evil.org:11434", "8.8.8.8", "localhost.evil.org"] {
+        for host in [
+            "example.com",
+            "evil.org:11434",
+            "8.8.8.8",
+            "localhost.evil.org",
+        ] {
             assert!(!loopback.allows_host(host), "{host}");
         }
         assert!(access(&[], "0.0.0.0:11434").allows_host("example.com"));

@@ -33,7 +33,10 @@ pub(crate) fn router() -> Router<App> {
         .route("/api/version", get(version::version))
         .route("/api/tags", get(tags::tags))
         .route("/api/ps", get(ps::ps).head(fallback::method_not_allowed))
-        .route("/api/status", get(status::status).head(fallback::method_not_allowed))
+        .route(
+            "/api/status",
+            get(status::status).head(fallback::method_not_allowed),
+        )
         .route("/api/show", post(show::show))
         .route("/api/generate", post(generate::generate))
         .route("/api/chat", post(chat::chat))
@@ -44,7 +47,10 @@ pub(crate) fn router() -> Router<App> {
         .route("/api/create", post(create::create))
         .route("/api/copy", post(copy::copy))
         .route("/api/delete", delete(delete::delete))
-        .route("/api/blobs/{digest}", head(blobs::exists).post(blobs::upload))
+        .route(
+            "/api/blobs/{digest}",
+            head(blobs::exists).post(blobs::upload),
+        )
         .route("/api/me", post(status::me))
         .route("/api/experimental/web_search", post(status::web_search))
         .route("/api/experimental/web_fetch", post(status::web_fetch))

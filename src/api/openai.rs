@@ -21,7 +21,13 @@ pub(crate) fn router() -> Router<App> {
         .route("/v1/chat/completions", post(chat::chat))
         .route("/v1/completions", post(completions::completions))
         .route("/v1/embeddings", post(embeddings::embeddings))
-        .route("/v1/models", get(models::list).head(fallback::method_not_allowed))
-        .route("/v1/models/{model}", get(models::one).head(fallback::method_not_allowed))
+        .route(
+            "/v1/models",
+            get(models::list).head(fallback::method_not_allowed),
+        )
+        .route(
+            "/v1/models/{model}",
+            get(models::one).head(fallback::method_not_allowed),
+        )
         .route("/v1/responses", post(responses::responses))
 }

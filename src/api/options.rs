@@ -102,33 +102,51 @@ struct Given<'a> {
 
 impl Given<'_> {
     fn must_be(&self, wanted: &'static str) -> OptionError {
-        OptionError { name: self.name.to_owned(), wanted }
+        OptionError {
+            name: self.name.to_owned(),
+            wanted,
+        }
     }
 
     /// A fraction is cut off.
     fn integer(&self) -> Result<i64, OptionError> {
         let whole = || self.value.as_f64().map(|number| number as i64);
-        self.value.as_i64().or_else(whole).ok_or_else(|| self.must_be("of type integer"))
+        self.value
+            .as_i64()
+            .or_else(whole)
+            .ok_or_else(|| self.must_be("of type integer"))
     }
 
     /// A number of things; none or fewer leaves the choice to the engine.
     fn count(&self) -> Result<Option<usize>, OptionError> {
-        Ok(usize::try_from(self.integer()?).ok().filter(|count| *count > 0))
+        Ok(usize::try_from(self.integer()?)
+            .ok()
+            .filter(|count| *count > 0))
     }
 
     fn float(&self) -> Result<f32, OptionError> {
-        let number = self.value.as_f64().ok_or_else(|| self.must_be("of type float32"))?;
+        let number = self
+            .value
+            .as_f64()
+            .ok_or_else(|| self.must_be("of type float32"))?;
         Ok(number as f32)
     }
 
     fn boolean(&self) -> Result<bool, OptionError> {
-        self.value.as_bool().ok_or_else(|| self.must_be("of type boolean"))
+        self.value
+            .as_bool()
+            .ok_or_else(|| self.must_be("of type boolean"))
     }
 
     fn texts(&self) -> Result<Vec<String>, OptionError> {
-        let items = self.value.as_array().ok_or_else(|| self.must_be("of type array"))?;
+        let items = self
+            .value
+            .as_array()
+            .ok_or_else(|| self.must_be("of type array"))?;
         let texts = items.iter().map(|item| item.as_str().map(str::to_owned));
-        texts.collect::<Option<_>>().ok_or_else(|| self.must_be("of an array of strings"))
+        texts
+            .collect::<Option<_>>()
+            .ok_or_else(|| self.must_be("of an array of strings"))
     }
 }
 
@@ -157,7 +175,10 @@ mod tests {
 
     #[test]
     fn whole_numbers_lose_their_fraction() {
-        let options = merged(json!({}), json!({"num_ctx": 4096.7, "seed": 0, "num_thread": 0}));
+        let options = merged(
+            json!({}),
+            json!({"num_ctx": 4096.7, "seed": 0, "num_thread": 0}),
+        );
         let options = options.unwrap();
         assert_eq!(options.load.context_tokens, Some(4096));
         assert_eq!(options.sampling.seed, 0);
@@ -167,11 +188,26 @@ mod tests {
     #[test]
     fn wrong_types_name_option_and_type() {
         for (request, want) in [
-            (json!({"temperature": "hot"}), r#"option "temperature" must be of type float32"#),
-            (json!({"num_ctx": "x"}), r#"option "num_ctx" must be of type integer"#),
-            (json!({"use_mmap": 1}), r#"option "use_mmap" must be of type boolean"#),
-            (json!({"stop": "x"}), r#"option "stop" must be of type array"#),
-            (json!({"stop": [1]}), r#"option "stop" must be of an array of strings"#),
+            (
+                json!({"temperature": "hot"}),
+                r#"option "temperature" must be of type float32"#,
+            ),
+            (
+                json!({"num_ctx": "x"}),
+                r#"option "num_ctx" must be of type integer"#,
+            ),
+            (
+                json!({"use_mmap": 1}),
+                r#"option "use_mmap" must be of type boolean"#,
+            ),
+            (
+                json!({"stop": "x"}),
+                r#"option "stop" must be of type array"#,
+            ),
+            (
+                json!({"stop": [1]}),
+                r#"option "stop" must be of an array of strings"#,
+            ),
         ] {
             assert_eq!(merged(json!({}), request).unwrap_err(), want);
         }

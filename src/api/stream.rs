@@ -55,8 +55,10 @@ pub(crate) fn streamed(
     match framing {
         Framing::Lines => ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response(),
         Framing::Events => {
-            let headers =
-                [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
+            let headers = [
+                (header::CONTENT_TYPE, "text/event-stream"),
+                (header::CACHE_CONTROL, "no-cache"),
+            ];
             (headers, body).into_response()
         }
     }
@@ -77,6 +79,9 @@ mod tests {
         let value = json!({"a": "x\ny"});
         assert_eq!(Frame::line(&value).0, "{\"a\":\"x\\ny\"}\n");
         assert_eq!(Frame::data(&value).0, "data: {\"a\":\"x\\ny\"}\n\n");
-        assert_eq!(Frame::event("e", &value).0, "event: e\ndata: {\"a\":\"x\\ny\"}\n\n");
+        assert_eq!(
+            Frame::event("e", &value).0,
+            "event: e\ndata: {\"a\":\"x\\ny\"}\n\n"
+        );
     }
 }

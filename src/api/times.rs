@@ -25,7 +25,9 @@ pub(crate) fn unix(time: SystemTime) -> i64 {
 
 /// A point in time with this machine's offset from UTC.
 pub(crate) fn local(time: SystemTime) -> String {
-    let time = Timestamp::try_from(time).unwrap_or_default().to_zoned(TimeZone::system());
+    let time = Timestamp::try_from(time)
+        .unwrap_or_default()
+        .to_zoned(TimeZone::system());
     if time.offset().is_zero() {
         return time.timestamp().to_string();
     }
@@ -54,7 +56,10 @@ mod tests {
         assert!(never.starts_with("23"), "{never}");
         assert!(never.parse::<Timestamp>().is_ok(), "{never}");
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_500);
-        assert_eq!(local(time).parse::<Timestamp>().unwrap().as_millisecond(), 1_500);
+        assert_eq!(
+            local(time).parse::<Timestamp>().unwrap().as_millisecond(),
+            1_500
+        );
         assert_eq!(unix(time), 1);
     }
 }

@@ -22,7 +22,9 @@ async fn server() -> Server {
     let server = Server::start();
     let parrot = gguf::parrot(None);
     for (name, template) in [("parrot", TOOLS), ("thinker", THINKING), ("filler", INSERT)] {
-        server.create(name, &parrot, json!({"template": template})).await;
+        server
+            .create(name, &parrot, json!({"template": template}))
+            .await;
     }
     server.create("vectors", &gguf::encoder(), json!({})).await;
     std::fs::write(server.home().join("parrot.gguf"), &parrot).unwrap();
@@ -32,7 +34,9 @@ async fn server() -> Server {
 /// Runs a script, which ends badly if anything is not as it should be.
 async fn run(program: PathBuf, script: &str) {
     let server = server().await;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(script);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/clients")
+        .join(script);
     let mut command = Command::new(&program);
     command
         .arg(&script)
@@ -50,7 +54,10 @@ async fn run(program: PathBuf, script: &str) {
             .env("OLLAMA_HOST", &server.url)
             .env("PARROT_GGUF", server.home().join("parrot.gguf"));
     }
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let output = tokio::task::spawn_blocking(move || command.output())
+        .await
+        .unwrap()
+        .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(
         output.status.success(),
@@ -90,7 +97,10 @@ async fn python_anthropic() {
 async fn node_ollama() {
     let Some(folder) = clients() else { return };
     if !folder.join("node_modules/ollama").is_dir() {
-        println!("skipped: there is no npm package ollama in {}", folder.display());
+        println!(
+            "skipped: there is no npm package ollama in {}",
+            folder.display()
+        );
         return;
     }
     run(folder.join("node"), "ollama_client.mjs").await;

@@ -25,12 +25,43 @@ const BYTE: i32 = 6;
 const SCRIPTS: [(&str, &[&str], bool); 10] = [
     ("<|hello|>", &["Hello", "▁there", "!"], false),
     ("<|story|>", &["Once", "▁upon", "▁a", "▁time", "▁and"], true),
-    ("<|think|>", &["<think>", "Capital▁of", "▁Japan", "</think>", "\n\n", "Tokyo"], false),
-    ("<|tool|>", &["{\"name\":▁\"weather\",", "▁\"parameters\":", "▁{\"location\":▁\"Paris\"}}"], false),
-    ("<|braces|>", &["{\"name\":▁\"nobody\",", "▁\"parameters\":▁{}}"], false),
-    ("<|emoji|>", &["<0xF0>", "<0x9F>", "<0x8E>", "<0x89>", "▁done"], false),
+    (
+        "<|think|>",
+        &[
+            "<think>",
+            "Capital▁of",
+            "▁Japan",
+            "</think>",
+            "\n\n",
+            "Tokyo",
+        ],
+        false,
+    ),
+    (
+        "<|tool|>",
+        &[
+            "{\"name\":▁\"weather\",",
+            "▁\"parameters\":",
+            "▁{\"location\":▁\"Paris\"}}",
+        ],
+        false,
+    ),
+    (
+        "<|braces|>",
+        &["{\"name\":▁\"nobody\",", "▁\"parameters\":▁{}}"],
+        false,
+    ),
+    (
+        "<|emoji|>",
+        &["<0xF0>", "<0x9F>", "<0x8E>", "<0x89>", "▁done"],
+        false,
+    ),
     ("<|json|>", &["{\"a\":", "▁1}"], false),
-    ("<|wisdom|>", &["<think>▁", "a▁form", "</think>▁", "{\"b\":", "▁2}"], false),
+    (
+        "<|wisdom|>",
+        &["<think>▁", "a▁form", "</think>▁", "{\"b\":", "▁2}"],
+        false,
+    ),
     ("<|middle|>", &["return", "▁x"], false),
     ("<|inside|>", &["only", "▁thoughts"], false),
 ];
@@ -47,7 +78,11 @@ struct File {
 
 impl File {
     fn new(architecture: &str) -> File {
-        let mut file = File { metadata: Vec::new(), metadata_count: 0, tensors: Vec::new() };
+        let mut file = File {
+            metadata: Vec::new(),
+            metadata_count: 0,
+            tensors: Vec::new(),
+        };
         file.text("general.architecture", architecture);
         file.text("general.name", "made for a test");
         file.number("general.file_type", 0);
@@ -117,7 +152,9 @@ impl File {
         }
         for (_, _, values) in &self.tensors {
             out.resize(out.len().next_multiple_of(ALIGNMENT), 0);
-            values.iter().for_each(|value| out.extend(value.to_le_bytes()));
+            values
+                .iter()
+                .for_each(|value| out.extend(value.to_le_bytes()));
         }
         out
     }
@@ -130,22 +167,36 @@ fn push_text(out: &mut Vec<u8>, text: &str) {
 
 /// A Llama that says what its prompt's last token tells it to; trained on 256 tokens.
 pub(crate) fn parrot(chat_template: Option<&str>) -> Vec<u8> {
-    let mut tokens: Vec<(String, i32)> =
-        vec![("<unk>".into(), UNKNOWN), ("<s>".into(), CONTROL), ("</s>".into(), CONTROL)];
+    let mut tokens: Vec<(String, i32)> = vec![
+        ("<unk>".into(), UNKNOWN),
+        ("<s>".into(), CONTROL),
+        ("</s>".into(), CONTROL),
+    ];
     tokens.extend((0..=255).map(|byte| (format!("<0x{byte:02X}>"), BYTE)));
     let id_of = |tokens: &mut Vec<(String, i32)>, text: &str, kind: i32| {
-        tokens.iter().position(|(known, _)| known == text).unwrap_or_else(|| {
-            tokens.push((text.to_owned(), kind));
-            tokens.len() - 1
-        })
+        tokens
+            .iter()
+            .position(|(known, _)| known == text)
+            .unwrap_or_else(|| {
+                tokens.push((text.to_owned(), kind));
+                tokens.len() - 1
+            })
     };
     let mut next = Vec::new();
     for (trigger, words, goes_round) in SCRIPTS {
         let trigger = id_of(&mut tokens, trigger, CONTROL);
-        let words: Vec<usize> =
-            words.iter().map(|word| id_of(&mut tokens, word, NORMAL)).collect();
+        let words: Vec<usize> = words
+            .iter()
+            .map(|word| id_of(&mut tokens, word, NORMAL))
+            .collect();
         let last = if goes_round { words[0] } else { 2 };
-        next.extend([trigger].iter().chain(&words).copied().zip(words.iter().copied().chain([last])));
+        next.extend(
+            [trigger]
+                .iter()
+                .chain(&words)
+                .copied()
+                .zip(words.iter().copied().chain([last])),
+        );
     }
     // A space on its own leads to an object: where an answer has a form, this is how it begins.
     let space = id_of(&mut tokens, "▁", NORMAL);
@@ -177,9 +228,15 @@ pub(crate) fn parrot(chat_template: Option<&str>) -> Vec<u8> {
     file.float("llama.attention.layer_norm_rms_epsilon", 1e-5);
     file.text("tokenizer.ggml.model", "llama");
     let scores = vec![0; vocab * 4];
-    file.texts("tokenizer.ggml.tokens", &tokens.iter().map(|(t, _)| t.clone()).collect::<Vec<_>>());
+    file.texts(
+        "tokenizer.ggml.tokens",
+        &tokens.iter().map(|(t, _)| t.clone()).collect::<Vec<_>>(),
+    );
     file.list("tokenizer.ggml.scores", F32, vocab, &scores);
-    let kinds: Vec<u8> = tokens.iter().flat_map(|(_, kind)| kind.to_le_bytes()).collect();
+    let kinds: Vec<u8> = tokens
+        .iter()
+        .flat_map(|(_, kind)| kind.to_le_bytes())
+        .collect();
     file.list("tokenizer.ggml.token_type", I32, vocab, &kinds);
     file.number("tokenizer.ggml.bos_token_id", 1);
     file.number("tokenizer.ggml.eos_token_id", 2);
@@ -215,7 +272,9 @@ pub(crate) fn encoder() -> Vec<u8> {
     const WIDTH: usize = 64;
     const WIDE: usize = 128;
     const POSITIONS: usize = 16;
-    let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁why", "▁is", "▁the", "▁sky", "▁blue", "▁?"];
+    let words = [
+        "[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁why", "▁is", "▁the", "▁sky", "▁blue", "▁?",
+    ];
     let tokens: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     let mut file = File::new("bert");
     for (key, value) in [
@@ -245,12 +304,25 @@ pub(crate) fn encoder() -> Vec<u8> {
         ("eos_token_id", 3),
         ("seperator_token_id", 3),
     ];
-    ids.iter().for_each(|(key, id)| file.number(&format!("tokenizer.ggml.{key}"), *id));
+    ids.iter()
+        .for_each(|(key, id)| file.number(&format!("tokenizer.ggml.{key}"), *id));
     let mut random = Random(7);
-    file.tensor("token_embd.weight", &[WIDTH, tokens.len()], random.list(WIDTH * tokens.len()));
-    file.tensor("position_embd.weight", &[WIDTH, POSITIONS], random.list(WIDTH * POSITIONS));
+    file.tensor(
+        "token_embd.weight",
+        &[WIDTH, tokens.len()],
+        random.list(WIDTH * tokens.len()),
+    );
+    file.tensor(
+        "position_embd.weight",
+        &[WIDTH, POSITIONS],
+        random.list(WIDTH * POSITIONS),
+    );
     file.tensor("token_types.weight", &[WIDTH, 2], random.list(WIDTH * 2));
-    for name in ["token_embd_norm", "blk.0.attn_output_norm", "blk.0.layer_output_norm"] {
+    for name in [
+        "token_embd_norm",
+        "blk.0.attn_output_norm",
+        "blk.0.layer_output_norm",
+    ] {
         file.tensor(&format!("{name}.weight"), &[WIDTH], vec![1.0; WIDTH]);
         file.tensor(&format!("{name}.bias"), &[WIDTH], vec![0.1; WIDTH]);
     }
@@ -275,7 +347,10 @@ struct Random(u64);
 impl Random {
     fn list(&mut self, count: usize) -> Vec<f32> {
         let next = |_| {
-            self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            self.0 = self
+                .0
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             ((self.0 >> 40) as f32 / (1 << 24) as f32 - 0.5) * 0.5
         };
         (0..count).map(next).collect()

@@ -25,7 +25,13 @@ async fn wait_for_end(server: &mut Server) -> std::process::ExitStatus {
 
 fn kill(server: &mut Server, signal: &str) {
     let id = server.child().id().to_string();
-    assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args([signal, &id])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 #[tokio::test]
@@ -41,9 +47,16 @@ async fn signals_end_the_server_in_good_order() {
 #[tokio::test]
 async fn a_signal_ends_answers_too() {
     let mut server = Server::with_parrot(PLAIN).await;
-    let request = json!({"model": "parrot", "prompt": "<|story|>", "options": {"num_predict": 2000}});
+    let request =
+        json!({"model": "parrot", "prompt": "<|story|>", "options": {"num_predict": 2000}});
     let url = format!("{}/api/generate", server.url);
-    let answer = server.http.post(url).body(request.to_string()).send().await.unwrap();
+    let answer = server
+        .http
+        .post(url)
+        .body(request.to_string())
+        .send()
+        .await
+        .unwrap();
     let mut chunks = answer.bytes_stream();
     assert!(chunks.next().await.unwrap().is_ok());
     kill(&mut server, "-TERM");
@@ -53,16 +66,26 @@ async fn a_signal_ends_answers_too() {
 #[tokio::test]
 async fn who_leaves_frees_the_place() {
     let server = Server::start_with(&[("OLLAMA_NUM_PARALLEL", "1")]);
-    server.create("parrot", &gguf::parrot(None), json!({"template": PLAIN})).await;
+    server
+        .create("parrot", &gguf::parrot(None), json!({"template": PLAIN}))
+        .await;
     // This answer would have 2560 tokens, and nobody reads most of them.
     let request = json!({"model": "parrot", "prompt": "<|story|>"});
     let url = format!("{}/api/generate", server.url);
-    let answer = server.http.post(url).body(request.to_string()).send().await.unwrap();
+    let answer = server
+        .http
+        .post(url)
+        .body(request.to_string())
+        .send()
+        .await
+        .unwrap();
     let mut chunks = answer.bytes_stream();
     assert!(chunks.next().await.unwrap().is_ok());
     drop(chunks);
     let next = server.say(json!({"prompt": "<|hello|>"}));
-    let next = tokio::time::timeout(PATIENCE, next).await.expect("the place is free");
+    let next = tokio::time::timeout(PATIENCE, next)
+        .await
+        .expect("the place is free");
     assert_eq!(next["response"], "Hello there!");
 }
 
@@ -79,12 +102,17 @@ async fn models_survive_a_restart() {
     let models = folder.path().join("elsewhere");
     let variable = [("OLLAMA_MODELS", models.to_str().unwrap())];
     let server = Server::start_with(&variable);
-    server.create("parrot", &gguf::parrot(None), json!({"template": PLAIN})).await;
+    server
+        .create("parrot", &gguf::parrot(None), json!({"template": PLAIN}))
+        .await;
     let before = server.get("/api/tags").await.json();
     drop(server);
     let server = Server::start_with(&variable);
     assert_eq!(server.get("/api/tags").await.json(), before);
-    assert_eq!(server.say(json!({"prompt": "<|hello|>"})).await["response"], "Hello there!");
+    assert_eq!(
+        server.say(json!({"prompt": "<|hello|>"})).await["response"],
+        "Hello there!"
+    );
 }
 
 #[tokio::test]
@@ -106,9 +134,17 @@ async fn an_address_that_is_taken_is_an_error() {
 #[tokio::test]
 async fn models_are_loaded_and_evicted_under_load() {
     let server = Server::start_with(&[("OLLAMA_MAX_LOADED_MODELS", "1")]);
-    server.create("parrot", &gguf::parrot(None), json!({"template": PLAIN})).await;
+    server
+        .create("parrot", &gguf::parrot(None), json!({"template": PLAIN}))
+        .await;
     // Other weights, so that the two cannot share what is in memory.
-    server.create("other", &gguf::parrot(Some("x")), json!({"template": PLAIN})).await;
+    server
+        .create(
+            "other",
+            &gguf::parrot(Some("x")),
+            json!({"template": PLAIN}),
+        )
+        .await;
     let ask = |model: &'static str| {
         let request = json!({"model": model, "prompt": "<|hello|>", "stream": false});
         server.post("/api/generate", request)
@@ -117,5 +153,11 @@ async fn models_are_loaded_and_evicted_under_load() {
     for answer in futures_util::future::join_all(requests).await {
         assert_eq!(answer.json()["response"], "Hello there!");
     }
-    assert_eq!(server.get("/api/ps").await.json()["models"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        server.get("/api/ps").await.json()["models"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }

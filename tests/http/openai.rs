@@ -7,16 +7,25 @@ use crate::server::{PLAIN, Server, THINKING, TOOLS};
 
 fn chat(more: Value) -> Value {
     let mut request = json!({"model": "parrot", "messages": user("<|hello|>")});
-    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    request
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     request
 }
 
 #[tokio::test]
 async fn a_chat_is_answered_at_once() {
     let server = Server::with_parrot(PLAIN).await;
-    let answer = server.post("/v1/chat/completions", chat(json!({}))).await.json();
+    let answer = server
+        .post("/v1/chat/completions", chat(json!({})))
+        .await
+        .json();
     assert!(answer["id"].as_str().unwrap().starts_with("chatcmpl-"));
-    assert_eq!((&answer["object"], &answer["model"]), (&json!("chat.completion"), &json!("parrot")));
+    assert_eq!(
+        (&answer["object"], &answer["model"]),
+        (&json!("chat.completion"), &json!("parrot"))
+    );
     assert_eq!(answer["system_fingerprint"], "fp_ollama");
     assert_eq!(
         answer["choices"],
@@ -39,17 +48,27 @@ async fn a_chat_streams_as_events() {
     let events = server.events("/v1/chat/completions", request).await;
     assert!(events.iter().all(|(name, _)| name.is_empty()));
     let data: Vec<&Value> = events.iter().map(|(_, data)| data).collect();
-    let [chunks @ .., finish, usage, done] = &data[..] else { panic!("{data:?}") };
+    let [chunks @ .., finish, usage, done] = &data[..] else {
+        panic!("{data:?}")
+    };
     assert_eq!(**done, "[DONE]");
     assert_eq!(usage["choices"], json!([]));
     assert_eq!(usage["usage"]["total_tokens"], 6);
-    assert_eq!(finish["choices"][0], json!({"index": 0, "delta": {}, "finish_reason": "stop"}));
-    let text: String =
-        chunks.iter().map(|c| c["choices"][0]["delta"]["content"].as_str().unwrap()).collect();
+    assert_eq!(
+        finish["choices"][0],
+        json!({"index": 0, "delta": {}, "finish_reason": "stop"})
+    );
+    let text: String = chunks
+        .iter()
+        .map(|c| c["choices"][0]["delta"]["content"].as_str().unwrap())
+        .collect();
     assert_eq!(text, "Hello there!");
     for (at, chunk) in chunks.iter().enumerate() {
         assert_eq!(chunk["object"], "chat.completion.chunk");
-        assert_eq!((&chunk["id"], &chunk["created"]), (&chunks[0]["id"], &chunks[0]["created"]));
+        assert_eq!(
+            (&chunk["id"], &chunk["created"]),
+            (&chunks[0]["id"], &chunks[0]["created"])
+        );
         assert_eq!(chunk["choices"][0]["delta"].get("role").is_some(), at == 0);
         assert_eq!(chunk["choices"][0]["finish_reason"], Value::Null);
         assert!(chunk.get("usage").is_none());
@@ -60,22 +79,42 @@ async fn a_chat_streams_as_events() {
 async fn tools_are_called() {
     let server = Server::with_parrot(TOOLS).await;
     let request = chat(json!({"messages": user("<|tool|>"), "tools": [tool("weather")]}));
-    let answer = server.post("/v1/chat/completions", request.clone()).await.json();
+    let answer = server
+        .post("/v1/chat/completions", request.clone())
+        .await
+        .json();
     let choice = &answer["choices"][0];
-    assert_eq!((&choice["finish_reason"], &choice["message"]["content"]), (&json!("tool_calls"), &json!("")));
+    assert_eq!(
+        (&choice["finish_reason"], &choice["message"]["content"]),
+        (&json!("tool_calls"), &json!(""))
+    );
     let call = &choice["message"]["tool_calls"][0];
-    assert_eq!((&call["type"], &call["function"]["name"]), (&json!("function"), &json!("weather")));
+    assert_eq!(
+        (&call["type"], &call["function"]["name"]),
+        (&json!("function"), &json!("weather"))
+    );
     let arguments = call["function"]["arguments"].as_str().unwrap();
-    assert_eq!(serde_json::from_str::<Value>(arguments).unwrap(), json!({"location": "Paris"}));
+    assert_eq!(
+        serde_json::from_str::<Value>(arguments).unwrap(),
+        json!({"location": "Paris"})
+    );
     let mut streamed = request;
     streamed["stream"] = true.into();
     let events = server.events("/v1/chat/completions", streamed).await;
     let calls: Vec<&Value> = events
         .iter()
-        .flat_map(|(_, data)| data["choices"][0]["delta"]["tool_calls"].as_array().into_iter().flatten())
+        .flat_map(|(_, data)| {
+            data["choices"][0]["delta"]["tool_calls"]
+                .as_array()
+                .into_iter()
+                .flatten()
+        })
         .collect();
     assert_eq!(calls.len(), 1);
-    assert_eq!(events[events.len() - 2].1["choices"][0]["finish_reason"], "tool_calls");
+    assert_eq!(
+        events[events.len() - 2].1["choices"][0]["finish_reason"],
+        "tool_calls"
+    );
 }
 
 #[tokio::test]
@@ -93,31 +132,52 @@ async fn a_round_trip_with_tools_has_every_shape_of_content() {
     ]);
     let request = chat(json!({"messages": messages, "tools": [tool("weather")]}));
     let answer = server.post("/v1/chat/completions", request).await.json();
-    assert_eq!(answer["choices"][0]["message"]["tool_calls"][0]["function"]["name"], "weather");
+    assert_eq!(
+        answer["choices"][0]["message"]["tool_calls"][0]["function"]["name"],
+        "weather"
+    );
 }
 
 #[tokio::test]
 async fn thoughts_formats_and_logprobs_have_their_places() {
     let server = Server::with_parrot(THINKING).await;
     let think = chat(json!({"messages": user("<|think|>"), "reasoning_effort": "high"}));
-    let message = server.post("/v1/chat/completions", think).await.json()["choices"][0]["message"].clone();
-    assert_eq!((&message["reasoning"], &message["content"]), (&json!("Capital of Japan"), &json!("Tokyo")));
+    let message =
+        server.post("/v1/chat/completions", think).await.json()["choices"][0]["message"].clone();
+    assert_eq!(
+        (&message["reasoning"], &message["content"]),
+        (&json!("Capital of Japan"), &json!("Tokyo"))
+    );
     let json_only = chat(json!({
         "messages": user("<|json|>"), "reasoning_effort": "none",
         "response_format": {"type": "json_object"},
     }));
     let answer = server.post("/v1/chat/completions", json_only).await.json();
     let text = answer["choices"][0]["message"]["content"].as_str().unwrap();
-    assert_eq!(serde_json::from_str::<Value>(text).unwrap(), json!({"a": 1}));
+    assert_eq!(
+        serde_json::from_str::<Value>(text).unwrap(),
+        json!({"a": 1})
+    );
     let logprobs = chat(json!({"reasoning_effort": "none", "logprobs": true, "top_logprobs": 2}));
     let answer = server.post("/v1/chat/completions", logprobs).await.json();
-    assert_eq!(answer["choices"][0]["logprobs"]["content"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        answer["choices"][0]["logprobs"]["content"]
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
 }
 
 #[tokio::test]
 async fn errors_have_openais_shape() {
     let server = Server::with_parrot(PLAIN).await;
-    let empty = server.post("/v1/chat/completions", json!({"model": "parrot", "messages": []})).await;
+    let empty = server
+        .post(
+            "/v1/chat/completions",
+            json!({"model": "parrot", "messages": []}),
+        )
+        .await;
     assert_eq!(empty.status, 400);
     assert_eq!(
         empty.json(),
@@ -131,13 +191,19 @@ async fn errors_have_openais_shape() {
     assert_eq!(nobody.error(), (404, "model 'nobody' not found".to_owned()));
     assert_eq!(nobody.json()["error"]["type"], "not_found_error");
     for (more, text) in [
-        (json!({"messages": [{"role": "user", "content": null}]}), "invalid message content type: <nil>"),
+        (
+            json!({"messages": [{"role": "user", "content": null}]}),
+            "invalid message content type: <nil>",
+        ),
         (
             json!({"messages": [{"role": "user", "content": [
                 {"type": "image_url", "image_url": {"url": "https://x/y.png"}}]}]}),
             "image URLs are not currently supported, please use base64 encoded data instead",
         ),
-        (json!({"top_logprobs": 30}), "top_logprobs must be between 0 and 20"),
+        (
+            json!({"top_logprobs": 30}),
+            "top_logprobs must be between 0 and 20",
+        ),
     ] {
         let answer = server.post("/v1/chat/completions", chat(more)).await;
         assert_eq!(answer.error(), (400, text.to_owned()));
@@ -150,20 +216,38 @@ async fn completions_take_one_prompt() {
     let request = json!({"model": "parrot", "prompt": "<|hello|>"});
     let answer = server.post("/v1/completions", request.clone()).await.json();
     assert_eq!(answer["object"], "text_completion");
-    assert_eq!(answer["choices"], json!([{"text": "Hello there!", "index": 0, "finish_reason": "stop"}]));
+    assert_eq!(
+        answer["choices"],
+        json!([{"text": "Hello there!", "index": 0, "finish_reason": "stop"}])
+    );
     assert_eq!(answer["usage"]["completion_tokens"], 4);
     let mut streamed = request;
     streamed["stream"] = true.into();
     streamed["stream_options"] = json!({"include_usage": true});
     let events = server.events("/v1/completions", streamed).await;
     let data: Vec<&Value> = events.iter().map(|(_, data)| data).collect();
-    let [chunks @ .., usage, done] = &data[..] else { panic!("{data:?}") };
-    assert_eq!((&usage["choices"], &usage["usage"]["total_tokens"]), (&json!([]), &json!(6)));
+    let [chunks @ .., usage, done] = &data[..] else {
+        panic!("{data:?}")
+    };
+    assert_eq!(
+        (&usage["choices"], &usage["usage"]["total_tokens"]),
+        (&json!([]), &json!(6))
+    );
     assert_eq!(**done, "[DONE]");
-    let text: String = chunks.iter().map(|c| c["choices"][0]["text"].as_str().unwrap()).collect();
+    let text: String = chunks
+        .iter()
+        .map(|c| c["choices"][0]["text"].as_str().unwrap())
+        .collect();
     assert_eq!(text, "Hello there!");
-    assert!(chunks.iter().all(|chunk| chunk["usage"]["total_tokens"] == 0));
-    assert_eq!(chunks.last().unwrap()["choices"][0]["finish_reason"], "stop");
+    assert!(
+        chunks
+            .iter()
+            .all(|chunk| chunk["usage"]["total_tokens"] == 0)
+    );
+    assert_eq!(
+        chunks.last().unwrap()["choices"][0]["finish_reason"],
+        "stop"
+    );
     let list = json!({"model": "parrot", "prompt": ["a"]});
     assert_eq!(server.post("/v1/completions", list).await.error().0, 400);
 }
@@ -172,13 +256,27 @@ async fn completions_take_one_prompt() {
 async fn compressed_bodies_are_read() {
     let server = Server::with_parrot(PLAIN).await;
     let body = zstd_of(chat(json!({})).to_string().as_bytes());
-    let request = server.http.post(format!("{}/v1/chat/completions", server.url));
-    let answer = request.header("content-encoding", "zstd").body(body).send().await.unwrap();
+    let request = server
+        .http
+        .post(format!("{}/v1/chat/completions", server.url));
+    let answer = request
+        .header("content-encoding", "zstd")
+        .body(body)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 200);
     // A megabyte of spaces, 25 times over, is more than anybody has to say.
     let bomb = zstd_of(&vec![b' '; 25 << 20]);
-    let request = server.http.post(format!("{}/v1/chat/completions", server.url));
-    let answer = request.header("content-encoding", "zstd").body(bomb).send().await.unwrap();
+    let request = server
+        .http
+        .post(format!("{}/v1/chat/completions", server.url));
+    let answer = request
+        .header("content-encoding", "zstd")
+        .body(bomb)
+        .send()
+        .await
+        .unwrap();
     assert!(answer.status().is_client_error(), "{}", answer.status());
 }
 
@@ -202,13 +300,22 @@ async fn responses_are_answered_at_once() {
     let server = Server::with_parrot(THINKING).await;
     let request = json!({"model": "parrot", "input": "<|think|>"});
     let answer = server.post("/v1/responses", request).await.json();
-    assert_eq!((&answer["object"], &answer["status"]), (&json!("response"), &json!("completed")));
+    assert_eq!(
+        (&answer["object"], &answer["status"]),
+        (&json!("response"), &json!("completed"))
+    );
     let output = answer["output"].as_array().unwrap();
-    assert_eq!((&output[0]["type"], &output[1]["type"]), (&json!("reasoning"), &json!("message")));
+    assert_eq!(
+        (&output[0]["type"], &output[1]["type"]),
+        (&json!("reasoning"), &json!("message"))
+    );
     assert_eq!(output[0]["summary"][0]["text"], "Capital of Japan");
     assert_eq!(output[1]["content"][0]["text"], "Tokyo");
     assert_eq!(answer["usage"]["total_tokens"].as_u64().unwrap(), 2 + 7);
-    assert_eq!((&answer["tool_choice"], &answer["store"]), (&json!("auto"), &json!(false)));
+    assert_eq!(
+        (&answer["tool_choice"], &answer["store"]),
+        (&json!("auto"), &json!(false))
+    );
 }
 
 #[tokio::test]
@@ -243,13 +350,28 @@ async fn responses_stream_as_named_events() {
         ]
     );
     for (at, (name, data)) in events.iter().enumerate() {
-        assert_eq!((&data["type"], &data["sequence_number"]), (&json!(name), &json!(at)));
+        assert_eq!(
+            (&data["type"], &data["sequence_number"]),
+            (&json!(name), &json!(at))
+        );
     }
-    let text: String = events.iter().filter_map(|(_, data)| data["delta"].as_str()).collect();
+    let text: String = events
+        .iter()
+        .filter_map(|(_, data)| data["delta"].as_str())
+        .collect();
     assert_eq!(text, "Hello there!");
     let calls = server.events("/v1/responses", request("<|tool|>")).await;
-    let done = calls.iter().find(|(name, _)| name == "response.function_call_arguments.done").unwrap();
-    assert_eq!(serde_json::from_str::<Value>(done.1["arguments"].as_str().unwrap()).unwrap(), json!({"location": "Paris"}));
+    let done = calls
+        .iter()
+        .find(|(name, _)| name == "response.function_call_arguments.done")
+        .unwrap();
+    assert_eq!(
+        serde_json::from_str::<Value>(done.1["arguments"].as_str().unwrap()).unwrap(),
+        json!({"location": "Paris"})
+    );
     let output = &calls.last().unwrap().1["response"]["output"];
-    assert_eq!((output.as_array().unwrap().len(), &output[0]["type"]), (1, &json!("function_call")));
+    assert_eq!(
+        (output.as_array().unwrap().len(), &output[0]["type"]),
+        (1, &json!("function_call"))
+    );
 }

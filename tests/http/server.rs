@@ -66,15 +66,28 @@ impl Server {
         let mut child = command.spawn().expect("the server starts");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("stdout is a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("the server says where it is");
-        let url = line.trim().strip_prefix("listening on ").expect("an address").to_owned();
-        Server { child, url, folder, http: client().build().unwrap() }
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("the server says where it is");
+        let url = line
+            .trim()
+            .strip_prefix("listening on ")
+            .expect("an address")
+            .to_owned();
+        Server {
+            child,
+            url,
+            folder,
+            http: client().build().unwrap(),
+        }
     }
 
     /// With the parrot as `parrot`, its prompts written by `template`.
     pub(crate) async fn with_parrot(template: &str) -> Server {
         let server = Server::start();
-        server.create("parrot", &gguf::parrot(None), json!({"template": template})).await;
+        server
+            .create("parrot", &gguf::parrot(None), json!({"template": template}))
+            .await;
         server
     }
 
@@ -85,9 +98,15 @@ impl Server {
         let status = upload.body(weights.to_vec()).send().await.unwrap().status();
         assert!(status == 201 || status == 200, "{status}");
         let mut request = json!({"model": name, "files": {"model.gguf": digest}, "stream": false});
-        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        request
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         let answer = self.post("/api/create", request).await;
-        assert_eq!((answer.status, answer.json()), (StatusCode::OK, json!({"status": "success"})));
+        assert_eq!(
+            (answer.status, answer.json()),
+            (StatusCode::OK, json!({"status": "success"}))
+        );
     }
 
     /// The home folder.
@@ -121,7 +140,11 @@ impl Server {
     /// The objects of a stream of lines.
     pub(crate) async fn stream(&self, path: &str, body: Value) -> Vec<Value> {
         let answer = self.post(path, body).await;
-        assert_eq!((answer.status, answer.kind.as_str()), (StatusCode::OK, "application/x-ndjson"), "{answer:?}");
+        assert_eq!(
+            (answer.status, answer.kind.as_str()),
+            (StatusCode::OK, "application/x-ndjson"),
+            "{answer:?}"
+        );
         answer.lines()
     }
 
@@ -132,11 +155,19 @@ impl Server {
         assert!(answer.kind.starts_with("text/event-stream"), "{answer:?}");
         let event = |block: &str| {
             let name = block.lines().find_map(|line| line.strip_prefix("event: "));
-            let data = block.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+            let data = block
+                .lines()
+                .find_map(|line| line.strip_prefix("data: "))
+                .unwrap();
             let data = serde_json::from_str(data).unwrap_or_else(|_| data.into());
             (name.unwrap_or_default().to_owned(), data)
         };
-        answer.text.split("\n\n").filter(|block| !block.is_empty()).map(event).collect()
+        answer
+            .text
+            .split("\n\n")
+            .filter(|block| !block.is_empty())
+            .map(event)
+            .collect()
     }
 
     /// Waits until no model is in memory.
@@ -154,7 +185,11 @@ impl Server {
     pub(crate) async fn say(&self, mut request: Value) -> Value {
         request["stream"] = false.into();
         request["model"] = "parrot".into();
-        let path = if request.get("messages").is_some() { "/api/chat" } else { "/api/generate" };
+        let path = if request.get("messages").is_some() {
+            "/api/chat"
+        } else {
+            "/api/generate"
+        };
         let answer = self.post(path, request).await;
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
         answer.json()
@@ -170,7 +205,10 @@ impl Drop for Server {
 
 impl Answer {
     pub(crate) async fn read(response: Response) -> Answer {
-        let kind = response.headers().get("content-type").map(|kind| kind.to_str().unwrap());
+        let kind = response
+            .headers()
+            .get("content-type")
+            .map(|kind| kind.to_str().unwrap());
         Answer {
             kind: kind.unwrap_or_default().to_owned(),
             status: response.status(),
@@ -183,13 +221,20 @@ impl Answer {
     }
 
     pub(crate) fn lines(&self) -> Vec<Value> {
-        self.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// Status and text of an error.
     pub(crate) fn error(&self) -> (u16, String) {
         let body = self.json();
         let text = body["error"].as_str().or(body["error"]["message"].as_str());
-        (self.status.as_u16(), text.unwrap_or_else(|| panic!("no error: {self:?}")).to_owned())
+        (
+            self.status.as_u16(),
+            text.unwrap_or_else(|| panic!("no error: {self:?}"))
+                .to_owned(),
+        )
     }
 }

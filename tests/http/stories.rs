@@ -8,10 +8,13 @@ use crate::server::Server;
 
 /// `WICK_FIXTURES`, or the folder beside the project; nothing where there is none.
 fn fixtures() -> Option<PathBuf> {
-    let folder = std::env::var_os("WICK_FIXTURES").map(PathBuf::from).unwrap_or_else(|| {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures")
-    });
-    folder.join("stories260K").is_dir().then_some(folder.join("stories260K"))
+    let folder = std::env::var_os("WICK_FIXTURES")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"));
+    folder
+        .join("stories260K")
+        .is_dir()
+        .then_some(folder.join("stories260K"))
 }
 
 #[tokio::test]
@@ -33,17 +36,28 @@ async fn greedy_answers_are_known() {
             "options": {"temperature": 0, "num_predict": ids, "repeat_penalty": 1},
         });
         let answer = server.post("/api/generate", request).await.json();
-        assert_eq!(answer["response"].as_str().unwrap().trim(), text.trim(), "{prompt}");
+        assert_eq!(
+            answer["response"].as_str().unwrap().trim(),
+            text.trim(),
+            "{prompt}"
+        );
         assert_eq!(answer["eval_count"], ids, "{prompt}");
     }
 }
 
 /// Prompt, number of tokens and text of each known answer.
 fn cases(known: &Value) -> Vec<(String, usize, String)> {
-    let list = known.as_array().or_else(|| known["cases"].as_array()).cloned().unwrap_or_default();
+    let list = known
+        .as_array()
+        .or_else(|| known["cases"].as_array())
+        .cloned()
+        .unwrap_or_default();
     list.iter()
         .map(|case| {
-            let ids = case["ids"].as_array().or(case["tokens"].as_array()).map_or(0, Vec::len);
+            let ids = case["ids"]
+                .as_array()
+                .or(case["tokens"].as_array())
+                .map_or(0, Vec::len);
             let text = |key: &str| case[key].as_str().unwrap_or_default().to_owned();
             (text("prompt"), ids, text("text"))
         })

@@ -27,7 +27,13 @@ enum Kind {
 impl Events {
     /// `input_tokens` is what the start of the stream says of the prompt.
     pub(super) fn new(model: &str, input_tokens: usize) -> Events {
-        Events { model: model.to_owned(), input_tokens, index: 0, open: None, has_calls: false }
+        Events {
+            model: model.to_owned(),
+            input_tokens,
+            index: 0,
+            open: None,
+            has_calls: false,
+        }
     }
 
     pub(super) fn begin(&mut self) -> Vec<Frame> {
@@ -74,7 +80,10 @@ impl Events {
         let delta = json!({
             "stop_reason": stop_reason(finish.reason, self.has_calls), "stop_sequence": null,
         });
-        frames.push(event("message_delta", json!({"delta": delta, "usage": usage(finish)})));
+        frames.push(event(
+            "message_delta",
+            json!({"delta": delta, "usage": usage(finish)}),
+        ));
         frames.push(event("message_stop", json!({})));
         frames
     }
@@ -103,11 +112,17 @@ impl Events {
     }
 
     fn start(&self, block: Value) -> Frame {
-        event("content_block_start", json!({"index": self.index, "content_block": block}))
+        event(
+            "content_block_start",
+            json!({"index": self.index, "content_block": block}),
+        )
     }
 
     fn delta(&self, delta: Value) -> Frame {
-        event("content_block_delta", json!({"index": self.index, "delta": delta}))
+        event(
+            "content_block_delta",
+            json!({"index": self.index, "delta": delta}),
+        )
     }
 
     fn stop(&mut self) -> Frame {
@@ -129,7 +144,11 @@ mod tests {
     fn names(frames: &[Frame]) -> Vec<String> {
         let name = |frame: &Frame| {
             let text = format!("{frame:?}");
-            text.split("event: ").nth(1).and_then(|t| t.split("\\n").next()).unwrap().to_owned()
+            text.split("event: ")
+                .nth(1)
+                .and_then(|t| t.split("\\n").next())
+                .unwrap()
+                .to_owned()
         };
         frames.iter().map(name).collect()
     }
@@ -138,7 +157,11 @@ mod tests {
     fn blocks_follow_each_other() {
         let mut events = Events::new("m", 3);
         assert_eq!(names(&events.begin()), ["message_start"]);
-        let both = Piece { thinking: "t".into(), content: "c".into(), ..Piece::default() };
+        let both = Piece {
+            thinking: "t".into(),
+            content: "c".into(),
+            ..Piece::default()
+        };
         assert_eq!(
             names(&events.piece(both)),
             [
@@ -149,10 +172,18 @@ mod tests {
                 "content_block_delta",
             ]
         );
-        let call = Piece { tool_calls: vec![Default::default()], ..Piece::default() };
+        let call = Piece {
+            tool_calls: vec![Default::default()],
+            ..Piece::default()
+        };
         assert_eq!(
             names(&events.piece(call)),
-            ["content_block_stop", "content_block_start", "content_block_delta", "content_block_stop"]
+            [
+                "content_block_stop",
+                "content_block_start",
+                "content_block_delta",
+                "content_block_stop"
+            ]
         );
         assert_eq!(events.index, 3);
     }

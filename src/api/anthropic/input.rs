@@ -30,7 +30,10 @@ pub(super) fn messages(system: &Value, turns: Vec<Turn>) -> Result<Vec<Message>,
     let mut messages = Vec::new();
     let system = match system {
         Value::String(text) => text.clone(),
-        Value::Array(blocks) => blocks.iter().filter_map(|block| block["text"].as_str()).collect(),
+        Value::Array(blocks) => blocks
+            .iter()
+            .filter_map(|block| block["text"].as_str())
+            .collect(),
         _ => String::new(),
     };
     if !system.is_empty() {
@@ -78,7 +81,9 @@ fn push_blocks(messages: &mut Vec<Message>, role: &str, blocks: &[Value]) -> Res
 fn tool_use(block: &Value, index: usize) -> Result<ToolCall, ApiError> {
     let required = |key: &str| match block[key].as_str() {
         Some(text) if !text.is_empty() => Ok(text.to_owned()),
-        _ => Err(bad(&format!("tool_use block missing required '{key}' field"))),
+        _ => Err(bad(&format!(
+            "tool_use block missing required '{key}' field"
+        ))),
     };
     Ok(ToolCall {
         id: required("id")?,
@@ -92,8 +97,14 @@ fn tool_use(block: &Value, index: usize) -> Result<ToolCall, ApiError> {
 
 fn tool_result(block: &Value, messages: &[Message]) -> Result<Message, ApiError> {
     let id = block["tool_use_id"].as_str().unwrap_or_default();
-    let calls = messages.iter().rev().flat_map(|message| &message.tool_calls);
-    let name = calls.into_iter().find(|call| call.id == id).map(|call| &call.function.name);
+    let calls = messages
+        .iter()
+        .rev()
+        .flat_map(|message| &message.tool_calls);
+    let name = calls
+        .into_iter()
+        .find(|call| call.id == id)
+        .map(|call| &call.function.name);
     let mut message = Message {
         tool_call_id: id.to_owned(),
         tool_name: name.cloned().unwrap_or_default(),
@@ -105,7 +116,9 @@ fn tool_result(block: &Value, messages: &[Message]) -> Result<Message, ApiError>
             for part in parts {
                 match part["type"].as_str() {
                     Some("text") => {
-                        message.content.push_str(part["text"].as_str().unwrap_or_default());
+                        message
+                            .content
+                            .push_str(part["text"].as_str().unwrap_or_default());
                     }
                     Some("image") => message.images.push(image(&part["source"])?),
                     _ => {}
@@ -118,10 +131,19 @@ fn tool_result(block: &Value, messages: &[Message]) -> Result<Message, ApiError>
 }
 
 fn image(source: &Value) -> Result<Vec<u8>, ApiError> {
-    let Some(source) = source.as_object() else { return Err(bad("invalid image source")) };
-    match source.get("type").and_then(Value::as_str).unwrap_or_default() {
+    let Some(source) = source.as_object() else {
+        return Err(bad("invalid image source"));
+    };
+    match source
+        .get("type")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+    {
         "base64" => {
-            let data = source.get("data").and_then(Value::as_str).unwrap_or_default();
+            let data = source
+                .get("data")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             decode_base64(data).map_err(|_| bad("invalid image source"))
         }
         other => Err(bad(&format!(
@@ -132,7 +154,9 @@ fn image(source: &Value) -> Result<Vec<u8>, ApiError> {
 
 /// Tools in native terms; a search of the web is none of ours.
 pub(super) fn tools(definitions: Vec<ToolDefinition>) -> Result<Vec<Tool>, ApiError> {
-    let ours = definitions.into_iter().filter(|tool| !tool.r#type.starts_with("web_search"));
+    let ours = definitions
+        .into_iter()
+        .filter(|tool| !tool.r#type.starts_with("web_search"));
     ours.map(|definition| {
         Tool::new(&json!({
             "type": "function",
@@ -143,7 +167,10 @@ pub(super) fn tools(definitions: Vec<ToolDefinition>) -> Result<Vec<Tool>, ApiEr
             },
         }))
         .map_err(|error| {
-            bad(&format!("invalid input_schema for tool {:?}: {error}", definition.name))
+            bad(&format!(
+                "invalid input_schema for tool {:?}: {error}",
+                definition.name
+            ))
         })
     })
     .collect()
@@ -179,11 +206,17 @@ mod tests {
             ]),
         )
         .unwrap();
-        let roles: Vec<&str> = messages.iter().map(|message| message.role.as_str()).collect();
+        let roles: Vec<&str> = messages
+            .iter()
+            .map(|message| message.role.as_str())
+            .collect();
         assert_eq!(roles, ["system", "assistant", "tool", "user"]);
         assert_eq!(messages[0].content, "ab");
         assert_eq!(messages[1].thinking, "hm");
-        assert_eq!((messages[2].tool_name.as_str(), messages[2].content.as_str()), ("f", "22"));
+        assert_eq!(
+            (messages[2].tool_name.as_str(), messages[2].content.as_str()),
+            ("f", "22")
+        );
     }
 
     #[test]
@@ -193,13 +226,23 @@ mod tests {
             turn(json!({"type": "tool_use", "name": "f"})).unwrap_err(),
             "tool_use block missing required 'id' field"
         );
-        assert_eq!(turn(json!({"type": "image"})).unwrap_err(), "invalid image source");
+        assert_eq!(
+            turn(json!({"type": "image"})).unwrap_err(),
+            "invalid image source"
+        );
         assert_eq!(
             turn(json!({"type": "image", "source": {"type": "url"}})).unwrap_err(),
             "invalid image source type: url. Only base64 images are supported."
         );
-        let tool = ToolDefinition { name: "f".into(), input_schema: json!("x"), ..Default::default() };
+        let tool = ToolDefinition {
+            name: "f".into(),
+            input_schema: json!("x"),
+            ..Default::default()
+        };
         let error = tools(vec![tool]).unwrap_err().to_string();
-        assert!(error.starts_with("invalid input_schema for tool \"f\": "), "{error}");
+        assert!(
+            error.starts_with("invalid input_schema for tool \"f\": "),
+            "{error}"
+        );
     }
 }

@@ -21,7 +21,10 @@ fn syntax_error(text: &str, error: &serde_json::Error) -> String {
         return "unexpected EOF".to_owned();
     }
     let message = error.to_string();
-    let line = text.split('\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let line = text
+        .split('\n')
+        .nth(error.line().saturating_sub(1))
+        .unwrap_or_default();
     // Columns count bytes from 1; the character named is the one read last.
     let mut column = error.column().saturating_sub(1).min(line.len());
     while !line.is_char_boundary(column) {
@@ -32,7 +35,10 @@ fn syntax_error(text: &str, error: &serde_json::Error) -> String {
     };
     let place = [
         ("expected value", "looking for beginning of value"),
-        ("key must be a string", "looking for beginning of object key string"),
+        (
+            "key must be a string",
+            "looking for beginning of object key string",
+        ),
         ("expected `:`", "after object key"),
         ("expected `,` or `}`", "after object key:value pair"),
         ("expected `,` or `]`", "after array element"),
@@ -42,7 +48,10 @@ fn syntax_error(text: &str, error: &serde_json::Error) -> String {
         ("invalid number", "in numeric literal"),
         ("expected ident", "in literal"),
     ];
-    match place.iter().find(|(here, _)| message.starts_with(here) || message.contains(here)) {
+    match place
+        .iter()
+        .find(|(here, _)| message.starts_with(here) || message.contains(here))
+    {
         Some((_, place)) => format!("invalid character {found:?} {place}"),
         None => message,
     }
@@ -55,7 +64,12 @@ struct Go(Value);
 #[derive(Debug)]
 enum Error {
     /// A value of another type than the field's.
-    Type { found: String, wanted: String, holder: Option<&'static str>, path: String },
+    Type {
+        found: String,
+        wanted: String,
+        holder: Option<&'static str>,
+        path: String,
+    },
     /// Whatever a type's own reader has to say, untouched.
     Custom(String),
 }
@@ -64,12 +78,25 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Custom(text) => f.write_str(text),
-            Error::Type { found, wanted, holder: Some(holder), path } => write!(
+            Error::Type {
+                found,
+                wanted,
+                holder: Some(holder),
+                path,
+            } => write!(
                 f,
                 "json: cannot unmarshal {found} into Go struct field {holder}.{path} of type {wanted}"
             ),
-            Error::Type { found, wanted, holder: None, .. } => {
-                write!(f, "json: cannot unmarshal {found} into Go value of type {wanted}")
+            Error::Type {
+                found,
+                wanted,
+                holder: None,
+                ..
+            } => {
+                write!(
+                    f,
+                    "json: cannot unmarshal {found} into Go value of type {wanted}"
+                )
             }
         }
     }
@@ -93,13 +120,23 @@ impl Error {
             Value::Array(_) => "array".to_owned(),
             Value::Object(_) => "object".to_owned(),
         };
-        Error::Type { found, wanted: wanted.into(), holder: None, path: String::new() }
+        Error::Type {
+            found,
+            wanted: wanted.into(),
+            holder: None,
+            path: String::new(),
+        }
     }
 
     /// The same error, seen from the struct that has the field.
     fn inside(self, name: &'static str, field: &str) -> Error {
         match self {
-            Error::Type { found, wanted, holder, path } => Error::Type {
+            Error::Type {
+                found,
+                wanted,
+                holder,
+                path,
+            } => Error::Type {
                 // Numbers are named by their kind only, once it is known where they stand.
                 found: if found.starts_with("number") && !wanted.starts_with("int") {
                     "number".to_owned()
@@ -108,7 +145,11 @@ impl Error {
                 },
                 wanted,
                 holder: holder.or(Some(name)),
-                path: if path.is_empty() { field.to_owned() } else { format!("{field}.{path}") },
+                path: if path.is_empty() {
+                    field.to_owned()
+                } else {
+                    format!("{field}.{path}")
+                },
             },
             custom => custom,
         }
@@ -264,7 +305,10 @@ impl<'de> de::SeqAccess<'de> for Items {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Error> {
-        self.0.next().map(|value| seed.deserialize(Go(value))).transpose()
+        self.0
+            .next()
+            .map(|value| seed.deserialize(Go(value)))
+            .transpose()
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -280,7 +324,11 @@ struct Entries {
 
 impl Entries {
     fn of(map: Map<String, Value>) -> Entries {
-        Entries { entries: map.into_iter(), next: None, holder: None }
+        Entries {
+            entries: map.into_iter(),
+            next: None,
+            holder: None,
+        }
     }
 }
 
@@ -292,7 +340,9 @@ impl<'de> de::MapAccess<'de> for Entries {
         seed: K,
     ) -> Result<Option<K::Value>, Error> {
         self.next = self.entries.next();
-        let Some((key, _)) = &self.next else { return Ok(None) };
+        let Some((key, _)) = &self.next else {
+            return Ok(None);
+        };
         let key: StringDeserializer<Error> = key.clone().into_deserializer();
         seed.deserialize(key).map(Some)
     }
@@ -334,7 +384,8 @@ mod tests {
 
     #[test]
     fn keys_match_in_any_case_and_an_exact_one_wins() {
-        let request = read(r#"{"MODEL":"a","model":"b","Model":"c","Stream":false,"x":1}"#).unwrap();
+        let request =
+            read(r#"{"MODEL":"a","model":"b","Model":"c","Stream":false,"x":1}"#).unwrap();
         assert_eq!((request.model.as_str(), request.stream), ("b", Some(false)));
         let request = read(r#"{"Messages":[{"Role":"user","CONTENT":"hi"}]}"#).unwrap();
         assert_eq!(request.messages[0].content, "hi");
@@ -342,16 +393,26 @@ mod tests {
 
     #[test]
     fn null_is_absent_everywhere_and_what_follows_the_value_is_ignored() {
-        let request = read(r#"{"model":null,"messages":[null],"stream":null,"options":null} trash"#);
+        let request =
+            read(r#"{"model":null,"messages":[null],"stream":null,"options":null} trash"#);
         let request = request.unwrap();
-        assert_eq!(request, ChatRequest { messages: vec![Message::default()], ..Default::default() });
+        assert_eq!(
+            request,
+            ChatRequest {
+                messages: vec![Message::default()],
+                ..Default::default()
+            }
+        );
         assert_eq!(read("null").unwrap(), ChatRequest::default());
     }
 
     #[test]
     fn free_form_maps_keep_their_keys_and_nulls() {
         let request = read(r#"{"options":{"Seed":1,"stop":null}}"#).unwrap();
-        assert_eq!(Value::Object(request.options.unwrap()), serde_json::json!({"Seed": 1, "stop": null}));
+        assert_eq!(
+            Value::Object(request.options.unwrap()),
+            serde_json::json!({"Seed": 1, "stop": null})
+        );
     }
 
     #[test]
@@ -373,7 +434,10 @@ mod tests {
                 r#"{"stream":"yes"}"#,
                 "json: cannot unmarshal string into Go struct field ChatRequest.stream of type bool",
             ),
-            ("[]", "json: cannot unmarshal array into Go value of type ChatRequest"),
+            (
+                "[]",
+                "json: cannot unmarshal array into Go value of type ChatRequest",
+            ),
         ] {
             assert_eq!(read(text).unwrap_err(), want);
         }
@@ -385,9 +449,18 @@ mod tests {
             ("x", "invalid character 'x' looking for beginning of value"),
             ("{", "unexpected EOF"),
             (r#"{"model":"a"#, "unexpected EOF"),
-            ("{model}", "invalid character 'm' looking for beginning of object key string"),
-            (r#"{"model" "a"}"#, "invalid character '\"' after object key"),
-            (r#"{"model":"a" "b"}"#, "invalid character '\"' after object key:value pair"),
+            (
+                "{model}",
+                "invalid character 'm' looking for beginning of object key string",
+            ),
+            (
+                r#"{"model" "a"}"#,
+                "invalid character '\"' after object key",
+            ),
+            (
+                r#"{"model":"a" "b"}"#,
+                "invalid character '\"' after object key:value pair",
+            ),
         ] {
             assert_eq!(read(text).unwrap_err(), want, "{text}");
         }

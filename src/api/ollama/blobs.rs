@@ -52,5 +52,7 @@ pub(super) async fn upload(
 }
 
 fn parse(digest: &str) -> Result<Digest, ApiError> {
-    digest.parse().map_err(|error| StoreError::Digest(error).into())
+    digest
+        .parse()
+        .map_err(|error| StoreError::Digest(error).into())
 }

@@ -67,21 +67,29 @@ pub(super) async fn chat(
                 rendered_template: rendered.text,
             };
             let response = ChatResponse::new(&model);
-            return Ok(
-                Json(ChatResponse { debug_info: Some(debug_info), ..response }).into_response()
-            );
+            return Ok(Json(ChatResponse {
+                debug_info: Some(debug_info),
+                ..response
+            })
+            .into_response());
         }
         Outcome::Answer(answer) => answer,
     };
     if stream {
         let first = answer.next().await;
-        return progress::answer(first, answer, move |step| progress::line(&object(&model, step)));
+        return progress::answer(first, answer, move |step| {
+            progress::line(&object(&model, step))
+        });
     }
     let (piece, finish) = answer.whole().await?;
     let finished = ChatResponse::finished(&model, finish);
     let whole = object(&model, Step::Piece(piece));
-    Ok(Json(ChatResponse { message: whole.message, logprobs: whole.logprobs, ..finished })
-        .into_response())
+    Ok(Json(ChatResponse {
+        message: whole.message,
+        logprobs: whole.logprobs,
+        ..finished
+    })
+    .into_response())
 }
 
 impl ChatRequest {
@@ -125,10 +133,23 @@ impl<'a> ChatResponse<'a> {
 
 fn object(model: &str, step: Step) -> ChatResponse<'_> {
     match step {
-        Step::Piece(Piece { content, thinking, tool_calls, logprobs }) => {
-            let message = Message { thinking, tool_calls, ..Message::new("assistant", content) };
+        Step::Piece(Piece {
+            content,
+            thinking,
+            tool_calls,
+            logprobs,
+        }) => {
+            let message = Message {
+                thinking,
+                tool_calls,
+                ..Message::new("assistant", content)
+            };
             let logprobs = logprobs.into_iter().map(Logprob::from).collect();
-            ChatResponse { message, logprobs, ..ChatResponse::new(model) }
+            ChatResponse {
+                message,
+                logprobs,
+                ..ChatResponse::new(model)
+            }
         }
         Step::Finish(finish) => ChatResponse::finished(model, finish),
     }
@@ -136,7 +157,12 @@ fn object(model: &str, step: Step) -> ChatResponse<'_> {
 
 fn idle(model: &str, reason: &'static str) -> Response {
     let response = ChatResponse::new(model);
-    Json(ChatResponse { done: true, done_reason: Some(reason), ..response }).into_response()
+    Json(ChatResponse {
+        done: true,
+        done_reason: Some(reason),
+        ..response
+    })
+    .into_response()
 }
 
 #[cfg(test)]
@@ -148,7 +174,10 @@ mod tests {
     fn content_must_be_text() {
         let text = br#"{"model":"m","messages":[{"role":"user","content":[{"type":"text"}]}]}"#;
         let error = body::read::<ChatRequest>(text).unwrap_err().to_string();
-        assert!(error.contains("cannot unmarshal array") && error.contains("content"), "{error}");
+        assert!(
+            error.contains("cannot unmarshal array") && error.contains("content"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -163,7 +192,10 @@ mod tests {
     #[test]
     fn content_is_there_even_if_it_is_empty() {
         let value = serde_json::to_value(ChatResponse::new("m")).unwrap();
-        assert_eq!(value["message"], serde_json::json!({"role": "assistant", "content": ""}));
+        assert_eq!(
+            value["message"],
+            serde_json::json!({"role": "assistant", "content": ""})
+        );
         assert_eq!(value["done"], false);
         assert!(value.get("done_reason").is_none());
     }

@@ -25,11 +25,13 @@ pub(super) async fn copy(
     blocking(move || {
         let source = name(&app, "source", &request.source)?;
         let destination = name(&app, "destination", &request.destination)?;
-        app.store.copy(&source, &destination).map_err(|error| ApiError::Model {
-            route: Route::Copy,
-            name: request.source,
-            source: error,
-        })?;
+        app.store
+            .copy(&source, &destination)
+            .map_err(|error| ApiError::Model {
+                route: Route::Copy,
+                name: request.source,
+                source: error,
+            })?;
         Ok(StatusCode::OK)
     })
     .await

@@ -63,7 +63,11 @@ pub(super) async fn create(
 
 impl CreateRequest {
     fn translate(self) -> Result<store::CreateRequest, ApiError> {
-        let text = if self.model.is_empty() { self.name } else { self.model };
+        let text = if self.model.is_empty() {
+            self.name
+        } else {
+            self.model
+        };
         let name = ModelName::local(&text).map_err(|error| ApiError::Model {
             route: Route::Create,
             name: text,
@@ -73,7 +77,10 @@ impl CreateRequest {
             return Err(StoreError::Request(RequestError::Template(error.to_string())).into());
         }
         let messages = self.messages.into_iter();
-        let messages = messages.map(|m| Message { role: m.role.to_lowercase(), content: m.content });
+        let messages = messages.map(|m| Message {
+            role: m.role.to_lowercase(),
+            content: m.content,
+        });
         let given = |text: String| Some(text).filter(|text| !text.is_empty());
         Ok(store::CreateRequest {
             from: given(self.from),
@@ -102,9 +109,14 @@ fn licenses(license: Value) -> Result<Vec<String>, ApiError> {
     let invalid = || ApiError::BadRequest("license must be a string or an array of strings".into());
     match license {
         Value::Null => Ok(Vec::new()),
-        Value::String(text) => Ok(Some(text).filter(|text| !text.is_empty()).into_iter().collect()),
+        Value::String(text) => Ok(Some(text)
+            .filter(|text| !text.is_empty())
+            .into_iter()
+            .collect()),
         Value::Array(items) => {
-            let texts = items.into_iter().map(|item| item.as_str().map(str::to_owned));
+            let texts = items
+                .into_iter()
+                .map(|item| item.as_str().map(str::to_owned));
             texts.collect::<Option<_>>().ok_or_else(invalid)
         }
         Value::Bool(_) | Value::Number(_) | Value::Object(_) => Err(invalid()),

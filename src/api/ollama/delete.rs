@@ -22,13 +22,21 @@ pub(super) async fn delete(
     State(app): State<App>,
     Body(request): Body<DeleteRequest>,
 ) -> Result<StatusCode, ApiError> {
-    let name = if request.model.is_empty() { request.name } else { request.model };
+    let name = if request.model.is_empty() {
+        request.name
+    } else {
+        request.model
+    };
     blocking(move || {
         let delete = || {
             let name = app.store.resolve(&ModelName::local(&name)?)?;
             app.store.delete(&name)
         };
-        delete().map_err(|source| ApiError::Model { route: Route::Delete, name: name.clone(), source })?;
+        delete().map_err(|source| ApiError::Model {
+            route: Route::Delete,
+            name: name.clone(),
+            source,
+        })?;
         Ok(StatusCode::OK)
     })
     .await

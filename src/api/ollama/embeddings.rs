@@ -33,7 +33,10 @@ pub(super) async fn embeddings(
     let request = VectorsRequest {
         route: Route::Embeddings,
         model: request.model,
-        inputs: Some(request.prompt).filter(|prompt| !prompt.is_empty()).into_iter().collect(),
+        inputs: Some(request.prompt)
+            .filter(|prompt| !prompt.is_empty())
+            .into_iter()
+            .collect(),
         options: request.options,
         keep_alive: request.keep_alive,
         truncate: false,

@@ -78,14 +78,19 @@ pub(super) async fn generate(
                 rendered_template: rendered.text,
             };
             let response = GenerateResponse::new(&model);
-            return Ok(Json(GenerateResponse { debug_info: Some(debug_info), ..response })
-                .into_response());
+            return Ok(Json(GenerateResponse {
+                debug_info: Some(debug_info),
+                ..response
+            })
+            .into_response());
         }
         Outcome::Answer(answer) => answer,
     };
     if stream {
         let first = answer.next().await;
-        return progress::answer(first, answer, move |step| progress::line(&object(&model, step)));
+        return progress::answer(first, answer, move |step| {
+            progress::line(&object(&model, step))
+        });
     }
     let (piece, finish) = answer.whole().await?;
     let whole = GenerateResponse {
@@ -126,7 +131,11 @@ impl GenerateRequest {
 
 impl<'a> GenerateResponse<'a> {
     fn new(model: &'a str) -> Self {
-        GenerateResponse { model, created_at: times::now(), ..GenerateResponse::default() }
+        GenerateResponse {
+            model,
+            created_at: times::now(),
+            ..GenerateResponse::default()
+        }
     }
 
     fn finished(model: &'a str, finish: Finish) -> Self {
@@ -142,7 +151,12 @@ impl<'a> GenerateResponse<'a> {
 
 fn object(model: &str, step: Step) -> GenerateResponse<'_> {
     match step {
-        Step::Piece(Piece { content, thinking, tool_calls, logprobs }) => GenerateResponse {
+        Step::Piece(Piece {
+            content,
+            thinking,
+            tool_calls,
+            logprobs,
+        }) => GenerateResponse {
             response: content,
             thinking,
             tool_calls,
@@ -155,7 +169,12 @@ fn object(model: &str, step: Step) -> GenerateResponse<'_> {
 
 fn idle(model: &str, reason: &'static str) -> Response {
     let response = GenerateResponse::new(model);
-    Json(GenerateResponse { done: true, done_reason: Some(reason), ..response }).into_response()
+    Json(GenerateResponse {
+        done: true,
+        done_reason: Some(reason),
+        ..response
+    })
+    .into_response()
 }
 
 #[cfg(test)]
@@ -178,7 +197,10 @@ mod tests {
     #[test]
     fn bad_fields_are_told_in_their_own_words() {
         for (text, want) in [
-            (r#"{"keep_alive":"10"}"#, "time: missing unit in duration \"10\""),
+            (
+                r#"{"keep_alive":"10"}"#,
+                "time: missing unit in duration \"10\"",
+            ),
             (r#"{"images":["%"]}"#, "illegal base64 data at input byte 0"),
             (
                 r#"{"think":"x"}"#,

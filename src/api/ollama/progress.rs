@@ -32,17 +32,20 @@ pub(super) fn answer(
     frame: impl Fn(Step) -> Frame + Send + 'static,
 ) -> Result<Response, ApiError> {
     let first = first.transpose()?;
-    let frames = stream::unfold((first, rest, frame), |(first, mut rest, frame)| async move {
-        let step = match first {
-            Some(step) => Ok(step),
-            None => rest.next().await?,
-        };
-        let line = match step {
-            Ok(step) => frame(step),
-            Err(error) => Frame::line(&error.body(Dialect::Ollama)),
-        };
-        Some((line, (None, rest, frame)))
-    });
+    let frames = stream::unfold(
+        (first, rest, frame),
+        |(first, mut rest, frame)| async move {
+            let step = match first {
+                Some(step) => Ok(step),
+                None => rest.next().await?,
+            };
+            let line = match step {
+                Ok(step) => frame(step),
+                Err(error) => Frame::line(&error.body(Dialect::Ollama)),
+            };
+            Some((line, (None, rest, frame)))
+        },
+    );
     Ok(streamed(Framing::Lines, frames))
 }
 

@@ -45,7 +45,10 @@ fn process(app: &App, running: Running) -> Process {
         model: running.name.clone(),
         name: running.name,
         size: running.size_bytes,
-        digest: stored.as_ref().map(|stored| stored.digest.clone()).unwrap_or_default(),
+        digest: stored
+            .as_ref()
+            .map(|stored| stored.digest.clone())
+            .unwrap_or_default(),
         details: stored.map(|stored| Details {
             parent_model: String::new(),
             ..Details::of(&stored)

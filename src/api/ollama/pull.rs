@@ -25,11 +25,19 @@ pub(super) async fn pull(
     State(app): State<App>,
     Body(request): Body<PullRequest>,
 ) -> Result<Response, ApiError> {
-    let text = if request.model.is_empty() { request.name } else { request.model };
+    let text = if request.model.is_empty() {
+        request.name
+    } else {
+        request.model
+    };
     let name = ModelName::local(&text)
         .map_err(StoreError::Name)
         .and_then(|name| app.store.resolve(&name))
-        .map_err(|source| ApiError::Model { route: Route::Pull, name: text, source })?;
+        .map_err(|source| ApiError::Model {
+            route: Route::Pull,
+            name: text,
+            source,
+        })?;
     let insecure = request.insecure;
     progress::run(request.stream.unwrap_or(true), move |events| async move {
         store::pull(&app.store, &app.registry, Pull { name, insecure }, events).await

@@ -25,11 +25,19 @@ pub(super) async fn push(
     State(app): State<App>,
     Body(request): Body<PushRequest>,
 ) -> Result<Response, ApiError> {
-    let text = if request.model.is_empty() { request.name } else { request.model };
+    let text = if request.model.is_empty() {
+        request.name
+    } else {
+        request.model
+    };
     let name = ModelName::local(&text)
         .map_err(StoreError::Name)
         .and_then(|name| app.store.resolve(&name))
-        .map_err(|source| ApiError::Model { route: Route::Push, name: text, source })?;
+        .map_err(|source| ApiError::Model {
+            route: Route::Push,
+            name: text,
+            source,
+        })?;
     let insecure = request.insecure;
     progress::run(request.stream.unwrap_or(true), move |events| async move {
         store::push(&app.store, &app.registry, Pull { name, insecure }, events).await

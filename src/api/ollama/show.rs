@@ -67,14 +67,24 @@ pub(super) async fn show(
     headers: HeaderMap,
     Body(request): Body<ShowRequest>,
 ) -> Result<Json<ShowResponse>, ApiError> {
-    let name = if request.model.is_empty() { &request.name } else { &request.model };
+    let name = if request.model.is_empty() {
+        &request.name
+    } else {
+        &request.model
+    };
     let model = app.model(Route::Show, name).await?;
-    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let agent = headers
+        .get(header::USER_AGENT)
+        .and_then(|agent| agent.to_str().ok());
     // This client shows the base name where it should show the model's.
-    let base_name = agent.filter(|agent| agent.starts_with("GitHubCopilotChat/")).map(|_| name.clone());
+    let base_name = agent
+        .filter(|agent| agent.starts_with("GitHubCopilotChat/"))
+        .map(|_| name.clone());
     let mut response = blocking(move || details(model, &request)).await?;
     if let Some(name) = base_name {
-        response.model_info.insert("general.basename".into(), name.into());
+        response
+            .model_info
+            .insert("general.basename".into(), name.into());
     }
     Ok(Json(response))
 }
@@ -85,15 +95,25 @@ fn details(model: Model, request: &ShowRequest) -> Result<ShowResponse, ApiError
     if !request.system.is_empty() {
         stored.system = Some(request.system.clone());
     }
-    stored.params.extend(request.options.clone().unwrap_or_default());
-    let projector = stored.projector_paths.first().map(|path| Gguf::header_only(path)).transpose()?;
+    stored
+        .params
+        .extend(request.options.clone().unwrap_or_default());
+    let projector = stored
+        .projector_paths
+        .first()
+        .map(|path| Gguf::header_only(path))
+        .transpose()?;
     Ok(ShowResponse {
         license: stored.licenses.join("\n"),
         modelfile: show::modelfile(&stored),
         parameters: show::parameters(&stored.params),
         template: template(&model),
         system: stored.system.clone().unwrap_or_default(),
-        details: Details { context_length: None, embedding_length: None, ..Details::of(&stored) },
+        details: Details {
+            context_length: None,
+            embedding_length: None,
+            ..Details::of(&stored)
+        },
         messages: stored.messages.clone(),
         model_info: info(&gguf, request.verbose),
         projector_info: projector.map(|gguf| info(&gguf, request.verbose)),
@@ -108,16 +128,24 @@ fn details(model: Model, request: &ShowRequest) -> Result<ShowResponse, ApiError
 fn template(model: &Model) -> String {
     let stored = model.stored.template.clone();
     let jinja = model.facts.jinja.clone();
-    let text = if model.prompt.uses_jinja() { jinja.or(stored) } else { stored };
+    let text = if model.prompt.uses_jinja() {
+        jinja.or(stored)
+    } else {
+        stored
+    };
     text.unwrap_or_default()
 }
 
 /// Metadata of a file; lists, which may be megabytes of tokens, only if `verbose`.
 fn info(gguf: &Gguf, verbose: bool) -> Map<String, Value> {
     let entries = gguf.metadata().filter(|(key, _)| !ELSEWHERE.contains(key));
-    let mut info: Map<String, Value> =
-        entries.map(|(key, value)| (key.to_owned(), plain(value, verbose))).collect();
-    info.insert("general.parameter_count".into(), gguf.parameter_count().into());
+    let mut info: Map<String, Value> = entries
+        .map(|(key, value)| (key.to_owned(), plain(value, verbose)))
+        .collect();
+    info.insert(
+        "general.parameter_count".into(),
+        gguf.parameter_count().into(),
+    );
     info
 }
 
@@ -143,5 +171,9 @@ fn plain(value: &GgufValue, verbose: bool) -> Value {
 /// Shapes are told as GGUF files write them: innermost dimension first.
 fn tensor(tensor: wick_models::gguf::TensorInfo<'_>) -> Tensor {
     let shape = tensor.shape.iter().rev().copied().collect();
-    Tensor { name: tensor.name.to_owned(), r#type: tensor.type_name, shape }
+    Tensor {
+        name: tensor.name.to_owned(),
+        r#type: tensor.type_name,
+        shape,
+    }
 }

@@ -18,7 +18,10 @@ pub(super) async fn status() -> Json<Value> {
 
 /// `POST /api/me`: there are no accounts.
 pub(super) async fn me() -> (StatusCode, Json<Value>) {
-    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"error": "account unavailable"})))
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        Json(json!({"error": "account unavailable"})),
+    )
 }
 
 /// `POST /api/experimental/web_search`.

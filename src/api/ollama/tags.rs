@@ -46,7 +46,9 @@ fn tag(listed: Listed) -> Tag {
         modified_at: times::local(stored.modified),
         size: stored.size_bytes,
         digest: stored.digest.clone(),
-        details: model.as_ref().map_or_else(|| Details::of(&stored), Details::with_facts),
+        details: model
+            .as_ref()
+            .map_or_else(|| Details::of(&stored), Details::with_facts),
         capabilities: model.map(|model| model.capabilities()).unwrap_or_default(),
     }
 }

@@ -49,7 +49,10 @@ pub(crate) struct Logprob {
 impl From<TokenLogprob> for Logprob {
     fn from(token: TokenLogprob) -> Self {
         let top_logprobs = token.top.into_iter().map(Logprob::from).collect();
-        Logprob { top_logprobs, ..Logprob::from(token.token) }
+        Logprob {
+            top_logprobs,
+            ..Logprob::from(token.token)
+        }
     }
 }
 
@@ -57,7 +60,12 @@ impl From<LogprobItem> for Logprob {
     fn from(item: LogprobItem) -> Self {
         // JSON knows no infinity; a token that cannot be is as unlikely as a number can say.
         let logprob = item.logprob.max(f32::MIN);
-        Logprob { token: item.text, logprob, bytes: item.bytes, top_logprobs: Vec::new() }
+        Logprob {
+            token: item.text,
+            logprob,
+            bytes: item.bytes,
+            top_logprobs: Vec::new(),
+        }
     }
 }
 

@@ -90,7 +90,11 @@ pub(super) async fn chat(
     };
     if is_stream {
         let first = answer.next().await.transpose()?;
-        return Ok(stream_answer(Chunks::new(head, include_usage), first, answer));
+        return Ok(stream_answer(
+            Chunks::new(head, include_usage),
+            first,
+            answer,
+        ));
     }
     let (piece, finish) = answer.whole().await?;
     Ok(Json(head.whole(piece, &finish)).into_response())
@@ -99,7 +103,9 @@ pub(super) async fn chat(
 impl ChatRequest {
     fn translate(self) -> Result<TextRequest, ApiError> {
         if self.messages.is_empty() {
-            return Err(ApiError::BadRequest("[] is too short - 'messages'".to_owned()));
+            return Err(ApiError::BadRequest(
+                "[] is too short - 'messages'".to_owned(),
+            ));
         }
         let effort = match self.reasoning.effort {
             effort if effort.is_empty() => self.reasoning_effort,
@@ -193,7 +199,12 @@ struct Chunks {
 
 impl Chunks {
     fn new(head: Head, include_usage: bool) -> Chunks {
-        Chunks { head, include_usage, has_begun: false, has_calls: false }
+        Chunks {
+            head,
+            include_usage,
+            has_begun: false,
+            has_calls: false,
+        }
     }
 
     fn frames(&mut self, step: Step) -> Vec<Frame> {
@@ -253,17 +264,20 @@ impl Chunks {
 }
 
 fn stream_answer(chunks: Chunks, first: Option<Step>, answer: Box<Answer>) -> Response {
-    let frames = stream::unfold((chunks, first, answer), |(mut chunks, first, mut answer)| async {
-        let step = match first {
-            Some(step) => Ok(step),
-            None => answer.next().await?,
-        };
-        let frames = match step {
-            Ok(step) => chunks.frames(step),
-            Err(error) => vec![Frame::data(&error.body(Dialect::OpenAi))],
-        };
-        Some((stream::iter(frames), (chunks, None, answer)))
-    });
+    let frames = stream::unfold(
+        (chunks, first, answer),
+        |(mut chunks, first, mut answer)| async {
+            let step = match first {
+                Some(step) => Ok(step),
+                None => answer.next().await?,
+            };
+            let frames = match step {
+                Ok(step) => chunks.frames(step),
+                Err(error) => vec![Frame::data(&error.body(Dialect::OpenAi))],
+            };
+            Some((stream::iter(frames), (chunks, None, answer)))
+        },
+    );
     streamed(Framing::Events, frames.flatten())
 }
 
@@ -274,7 +288,8 @@ mod tests {
     use crate::engine::StopReason;
 
     fn translated(text: &str) -> Result<TextRequest, String> {
-        let request: ChatRequest = body::read(text.as_bytes()).map_err(|error| error.to_string())?;
+        let request: ChatRequest =
+            body::read(text.as_bytes()).map_err(|error| error.to_string())?;
         request.translate().map_err(|error| error.to_string())
     }
 
@@ -296,7 +311,10 @@ mod tests {
         )
         .unwrap();
         let options = request.options.unwrap();
-        assert_eq!((&options["num_predict"], &options["seed"]), (&json!(5), &json!(7)));
+        assert_eq!(
+            (&options["num_predict"], &options["seed"]),
+            (&json!(5), &json!(7))
+        );
         assert_eq!(options["stop"], json!(["a"]));
         assert_eq!(request.format, Some(json!({"type": "object"})));
         assert_eq!(request.think.unwrap().level(), "high");
@@ -308,11 +326,18 @@ mod tests {
             translated(r#"{"model":"m","messages":[]}"#).unwrap_err(),
             "[] is too short - 'messages'"
         );
-        assert!(translated(r#"{"messages":[{"role":"user","content":"x"}],"top_logprobs":21}"#).is_err());
+        assert!(
+            translated(r#"{"messages":[{"role":"user","content":"x"}],"top_logprobs":21}"#)
+                .is_err()
+        );
     }
 
     fn texts(frames: Vec<Frame>) -> Vec<Value> {
-        let text = |frame: Frame| format!("{frame:?}").replace("\\\"", "\"").replace("\\n", "");
+        let text = |frame: Frame| {
+            format!("{frame:?}")
+                .replace("\\\"", "\"")
+                .replace("\\n", "")
+        };
         let json = |text: String| {
             let start = text.find("data: ").unwrap() + "data: ".len();
             serde_json::from_str(text[start..].trim_end_matches("\")")).unwrap_or(Value::Null)
@@ -321,14 +346,22 @@ mod tests {
     }
 
     fn chunks(include_usage: bool) -> Chunks {
-        let head = Head { id: "chatcmpl-1".into(), created: 5, model: "m".into() };
+        let head = Head {
+            id: "chatcmpl-1".into(),
+            created: 5,
+            model: "m".into(),
+        };
         Chunks::new(head, include_usage)
     }
 
     fn finish() -> Finish {
         Finish {
             reason: StopReason::Stop,
-            usage: crate::engine::Usage { prompt_tokens: 2, completion_tokens: 3, ..Default::default() },
+            usage: crate::engine::Usage {
+                prompt_tokens: 2,
+                completion_tokens: 3,
+                ..Default::default()
+            },
             total_duration: std::time::Duration::ZERO,
             load_duration: std::time::Duration::ZERO,
             context: None,
@@ -338,9 +371,16 @@ mod tests {
     #[test]
     fn the_role_is_told_once_and_the_end_stands_alone() {
         let mut chunks = chunks(true);
-        let piece = Piece { content: "a".into(), thinking: "t".into(), ..Piece::default() };
+        let piece = Piece {
+            content: "a".into(),
+            thinking: "t".into(),
+            ..Piece::default()
+        };
         let first = texts(chunks.frames(Step::Piece(piece)));
-        assert_eq!(first[0]["choices"][0]["delta"], json!({"content": "", "reasoning": "t", "role": "assistant"}));
+        assert_eq!(
+            first[0]["choices"][0]["delta"],
+            json!({"content": "", "reasoning": "t", "role": "assistant"})
+        );
         assert_eq!(first[1]["choices"][0]["delta"], json!({"content": "a"}));
         let last = texts(chunks.frames(Step::Finish(finish())));
         assert_eq!(last[0]["choices"][0]["delta"], json!({}));
@@ -354,12 +394,21 @@ mod tests {
     fn an_empty_answer_has_a_first_chunk_and_calls_are_its_reason() {
         let mut empty = chunks(false);
         let frames = texts(empty.frames(Step::Finish(finish())));
-        assert_eq!(frames[0]["choices"][0]["delta"], json!({"content": "", "role": "assistant"}));
+        assert_eq!(
+            frames[0]["choices"][0]["delta"],
+            json!({"content": "", "role": "assistant"})
+        );
         assert_eq!(frames.len(), 3);
         let mut calls = chunks(false);
-        let piece = Piece { tool_calls: vec![Default::default()], ..Piece::default() };
+        let piece = Piece {
+            tool_calls: vec![Default::default()],
+            ..Piece::default()
+        };
         let frames = texts(calls.frames(Step::Piece(piece)));
-        assert_eq!(frames[0]["choices"][0]["delta"]["tool_calls"][0]["type"], "function");
+        assert_eq!(
+            frames[0]["choices"][0]["delta"]["tool_calls"][0]["type"],
+            "function"
+        );
         let frames = texts(calls.frames(Step::Finish(finish())));
         assert_eq!(frames[0]["choices"][0]["finish_reason"], "tool_calls");
     }

@@ -56,7 +56,11 @@ pub(super) fn messages(turns: Vec<ChatMessage>) -> Result<Vec<Message>, ApiError
         let whole = Message {
             role: turn.role.to_lowercase(),
             thinking: turn.reasoning,
-            tool_calls: turn.tool_calls.into_iter().map(tool_call).collect::<Result<_, _>>()?,
+            tool_calls: turn
+                .tool_calls
+                .into_iter()
+                .map(tool_call)
+                .collect::<Result<_, _>>()?,
             tool_name,
             tool_call_id: turn.tool_call_id,
             ..Message::default()
@@ -97,7 +101,10 @@ fn push_parts(
         };
         match part.get("type").and_then(Value::as_str) {
             Some("text") => {
-                let text = part.get("text").and_then(Value::as_str).ok_or_else(invalid)?;
+                let text = part
+                    .get("text")
+                    .and_then(Value::as_str)
+                    .ok_or_else(invalid)?;
                 message.content = text.to_owned();
             }
             Some("image_url") => {
@@ -130,7 +137,9 @@ pub(crate) fn data_image(url: &str) -> Result<Vec<u8>, ApiError> {
                 .to_owned(),
         ));
     }
-    let data = IMAGE_PREFIXES.iter().find_map(|prefix| url.strip_prefix(prefix));
+    let data = IMAGE_PREFIXES
+        .iter()
+        .find_map(|prefix| url.strip_prefix(prefix));
     data.and_then(|data| decode_base64(data).ok())
         .ok_or_else(|| ApiError::BadRequest("invalid image input".to_owned()))
 }
@@ -154,9 +163,15 @@ pub(super) fn arguments(text: &str) -> Result<Map<String, Value>, ApiError> {
 
 /// The tool that the latest call of this id called.
 fn tool_name(messages: &[Message], id: &str) -> String {
-    let calls = messages.iter().rev().flat_map(|message| message.tool_calls.iter().rev());
-    let call = calls.into_iter().find(|call| !id.is_empty() && call.id == id);
-    call.map(|call| call.function.name.clone()).unwrap_or_default()
+    let calls = messages
+        .iter()
+        .rev()
+        .flat_map(|message| message.tool_calls.iter().rev());
+    let call = calls
+        .into_iter()
+        .find(|call| !id.is_empty() && call.id == id);
+    call.map(|call| call.function.name.clone())
+        .unwrap_or_default()
 }
 
 /// `reasoning_effort` in native terms.
@@ -211,16 +226,29 @@ mod tests {
         ]))
         .unwrap();
         assert_eq!(messages[0].tool_calls[0].function.arguments["a"], 1);
-        assert_eq!((messages[1].tool_name.as_str(), messages[1].content.as_str()), ("f", "22"));
+        assert_eq!(
+            (messages[1].tool_name.as_str(), messages[1].content.as_str()),
+            ("f", "22")
+        );
     }
 
     #[test]
     fn bad_turns_are_told_apart() {
-        let image = |url| json!([{"role": "user", "content": [{"type": "image_url", "image_url": url}]}]);
+        let image =
+            |url| json!([{"role": "user", "content": [{"type": "image_url", "image_url": url}]}]);
         for (turns, want) in [
-            (json!([{"role": "user", "content": null}]), "invalid message content type: <nil>"),
-            (json!([{"role": "user", "content": 1}]), "invalid message content type: float64"),
-            (json!([{"role": "user", "content": ["x"]}]), "invalid message format"),
+            (
+                json!([{"role": "user", "content": null}]),
+                "invalid message content type: <nil>",
+            ),
+            (
+                json!([{"role": "user", "content": 1}]),
+                "invalid message content type: float64",
+            ),
+            (
+                json!([{"role": "user", "content": ["x"]}]),
+                "invalid message format",
+            ),
             (
                 image("https://x/y.png"),
                 "image URLs are not currently supported, please use base64 encoded data instead",
@@ -241,6 +269,11 @@ mod tests {
         assert_eq!(effort("minimal").unwrap(), Some(Think::Level(Level::Low)));
         assert_eq!(effort("xhigh").unwrap(), Some(Think::Level(Level::Max)));
         assert_eq!(effort("").unwrap(), None);
-        assert!(effort("x").unwrap_err().to_string().starts_with("invalid reasoning value: \"x\""));
+        assert!(
+            effort("x")
+                .unwrap_err()
+                .to_string()
+                .starts_with("invalid reasoning value: \"x\"")
+        );
     }
 }

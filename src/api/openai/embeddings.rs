@@ -48,9 +48,7 @@ pub(super) async fn embeddings(
         },
     )
     .await?;
-    let item = |(index, vector): (usize, Vec<f32>)| {
-        json!({"object": "embedding", "embedding": encoded(&vector, encoding), "index": index})
-    };
+    let item = |(index, vector): (usize, Vec<f32>)| json!({"object": "embedding", "embedding": encoded(&vector, encoding), "index": index});
     let data: Vec<Value> = made.vectors.into_iter().enumerate().map(item).collect();
     let tokens = made.prompt_tokens;
     Ok(Json(json!({

@@ -28,9 +28,14 @@ pub(super) struct Item {
 pub(super) async fn list(State(app): State<App>) -> Result<Json<List>, OpenAiError> {
     let data = blocking(move || {
         let models = app.store.models()?.into_iter();
-        Ok(models.map(|stored| item(stored.name.to_string(), &stored)).collect())
+        Ok(models
+            .map(|stored| item(stored.name.to_string(), &stored))
+            .collect())
     });
-    Ok(Json(List { object: "list", data: data.await? }))
+    Ok(Json(List {
+        object: "list",
+        data: data.await?,
+    }))
 }
 
 /// `GET /v1/models/{model}`: one of them, under the name it was asked for.

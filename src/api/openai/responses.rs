@@ -213,7 +213,11 @@ impl Head {
             output.push(reasoning_item(&ids::hex24("rs_"), &piece.thinking));
         }
         if piece.tool_calls.is_empty() {
-            output.push(message_item(&ids::hex24("msg_"), "completed", Some(&piece.content)));
+            output.push(message_item(
+                &ids::hex24("msg_"),
+                "completed",
+                Some(&piece.content),
+            ));
         }
         for call in piece.tool_calls {
             let arguments = Value::Object(call.function.arguments).to_string();
@@ -277,21 +281,24 @@ fn usage(finish: &Finish) -> Value {
 
 fn stream_answer(events: Events, first: Option<Step>, answer: Box<Answer>) -> Response {
     let begin = (events, first, answer, true);
-    let frames = stream::unfold(begin, |(mut events, first, mut answer, is_new)| async move {
-        if is_new {
-            return Some((stream::iter(events.begin()), (events, first, answer, false)));
-        }
-        let step = match first {
-            Some(step) => Ok(step),
-            None => answer.next().await?,
-        };
-        let frames = match step {
-            Ok(Step::Piece(piece)) => events.piece(piece),
-            Ok(Step::Finish(finish)) => events.finish(&finish),
-            Err(error) => events.fail(&error),
-        };
-        Some((stream::iter(frames), (events, None, answer, false)))
-    });
+    let frames = stream::unfold(
+        begin,
+        |(mut events, first, mut answer, is_new)| async move {
+            if is_new {
+                return Some((stream::iter(events.begin()), (events, first, answer, false)));
+            }
+            let step = match first {
+                Some(step) => Ok(step),
+                None => answer.next().await?,
+            };
+            let frames = match step {
+                Ok(Step::Piece(piece)) => events.piece(piece),
+                Ok(Step::Finish(finish)) => events.finish(&finish),
+                Err(error) => events.fail(&error),
+            };
+            Some((stream::iter(frames), (events, None, answer, false)))
+        },
+    );
     streamed(Framing::Events, frames.flatten())
 }
 
@@ -314,10 +321,18 @@ mod tests {
         let names: Vec<&str> = request.tools.iter().map(Tool::name).collect();
         assert_eq!(names, ["f", "g.h"]);
         let options = request.options.unwrap();
-        assert_eq!((&options["temperature"], &options["top_p"]), (&json!(1.0), &Value::Null));
+        assert_eq!(
+            (&options["temperature"], &options["top_p"]),
+            (&json!(1.0), &Value::Null)
+        );
         assert_eq!(options["num_predict"], 9);
         assert_eq!(request.format, Some(json!({"type": "object"})));
-        let Subject::Chat(messages) = request.subject else { panic!("not a chat") };
-        assert_eq!((messages[0].role.as_str(), messages[1].content.as_str()), ("system", "hi"));
+        let Subject::Chat(messages) = request.subject else {
+            panic!("not a chat")
+        };
+        assert_eq!(
+            (messages[0].role.as_str(), messages[1].content.as_str()),
+            ("system", "hi")
+        );
     }
 }

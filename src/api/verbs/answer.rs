@@ -80,7 +80,10 @@ pub(crate) struct Finish {
 
 impl Piece {
     fn of(parts: Vec<Part>, logprobs: Vec<TokenLogprob>) -> Piece {
-        let mut piece = Piece { logprobs, ..Piece::default() };
+        let mut piece = Piece {
+            logprobs,
+            ..Piece::default()
+        };
         for part in parts {
             match part {
                 Part::Content(text) => piece.content.push_str(&text),
@@ -158,24 +161,35 @@ impl Answer {
             }
             let stopped = || ApiError::from(crate::engine::EngineError::Stopped);
             let piece = match self.events.recv().await.ok_or_else(stopped)? {
-                Event::Text { text, mut logprobs, .. } => {
+                Event::Text {
+                    text, mut logprobs, ..
+                } => {
                     // The token that ends a turn prints nothing; clients expect tokens that do.
                     let tokenizer = self.lease.tokenizer();
                     let ends = |text: &str| {
-                        tokenizer.token_id(text).is_some_and(|id| tokenizer.is_end_of_generation(id))
+                        tokenizer
+                            .token_id(text)
+                            .is_some_and(|id| tokenizer.is_end_of_generation(id))
                     };
                     logprobs.retain(|token| !ends(&token.token.text));
                     self.written.push_str(&text);
                     let piece = Piece::of(self.parser.push(&text), logprobs);
                     if self.then.is_some() && !piece.content.is_empty() {
                         let spoken = piece.content.len();
-                        self.begin_answer(self.written.len().saturating_sub(spoken)).await?;
-                        Piece { content: String::new(), ..piece }
+                        self.begin_answer(self.written.len().saturating_sub(spoken))
+                            .await?;
+                        Piece {
+                            content: String::new(),
+                            ..piece
+                        }
                     } else {
                         piece
                     }
                 }
-                Event::Done { reason: StopReason::Stop, .. } if self.then.is_some() => {
+                Event::Done {
+                    reason: StopReason::Stop,
+                    ..
+                } if self.then.is_some() => {
                     // Thoughts without an answer; the form asks for one.
                     self.begin_answer(self.written.len()).await?;
                     Piece::default()
@@ -196,7 +210,9 @@ impl Answer {
     /// Breaks the first pass off where the answer begins, `at` bytes into what was written, and has
     /// it written again from there in the form asked for. The cache still holds all before it.
     async fn begin_answer(&mut self, at: usize) -> Result<(), ApiError> {
-        let Some(mut generation) = self.then.take() else { return Ok(()) };
+        let Some(mut generation) = self.then.take() else {
+            return Ok(());
+        };
         let mut at = at;
         while !self.written.is_char_boundary(at) {
             at -= 1;
@@ -211,7 +227,10 @@ impl Answer {
         }
         generation.prompt.extend(thought);
         let room = self.lease.context_tokens();
-        let excess = generation.prompt.len().saturating_sub(room.saturating_sub(1));
+        let excess = generation
+            .prompt
+            .len()
+            .saturating_sub(room.saturating_sub(1));
         generation.prompt.drain(..excess);
         self.events = self.lease.generate(generation).await?;
         Ok(())
@@ -226,7 +245,10 @@ impl Answer {
         };
         let context = self.wants_context.then(|| {
             let text = format!("{}{}", self.prompt, self.written);
-            let tokens = self.lease.tokenizer().encode(&text, wick_models::AddSpecial::No);
+            let tokens = self
+                .lease
+                .tokenizer()
+                .encode(&text, wick_models::AddSpecial::No);
             tokens.unwrap_or_default()
         });
         Finish {

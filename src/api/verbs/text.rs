@@ -152,7 +152,10 @@ fn think(model: &Model, request: &TextRequest) -> Result<Option<Think>, ApiError
         _ if model.has(Capability::Thinking) => Ok(Some(request.think.unwrap_or(Think::On))),
         Some(think) if think.is_on() && !request.think_if_possible => {
             let model = format!("{:?}", request.model);
-            Err(ApiError::Missing(vec![Missing { model, ability: "thinking" }]))
+            Err(ApiError::Missing(vec![Missing {
+                model,
+                ability: "thinking",
+            }]))
         }
         _ => Ok(None),
     }
@@ -167,19 +170,30 @@ fn check_abilities(model: &Model, request: &TextRequest) -> Result<(), ApiError>
         let model = format!("{:?}", request.model);
         return Err(ApiError::Missing(vec![Missing { model, ability }]));
     }
-    let fills = matches!(&request.subject, Subject::Completion(c) if !c.suffix.is_empty() && !c.raw);
+    let fills =
+        matches!(&request.subject, Subject::Completion(c) if !c.suffix.is_empty() && !c.raw);
     let wanted = [
         (fills && !model.has(Capability::Insert), "insert"),
-        (!request.tools.is_empty() && !model.has(Capability::Tools), "tools"),
+        (
+            !request.tools.is_empty() && !model.has(Capability::Tools),
+            "tools",
+        ),
         // Images would be dropped in silence otherwise: no model that runs here sees.
         (request.subject.has_images(), "vision"),
     ];
     let missing: Vec<Missing> = wanted
         .into_iter()
         .filter(|(lacks, _)| *lacks)
-        .map(|(_, ability)| Missing { model: model.stored.name.full(), ability })
+        .map(|(_, ability)| Missing {
+            model: model.stored.name.full(),
+            ability,
+        })
         .collect();
-    if missing.is_empty() { Ok(()) } else { Err(ApiError::Missing(missing)) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::Missing(missing))
+    }
 }
 
 /// A request with its prompt written and cut.
@@ -201,7 +215,9 @@ impl Prepared {
         constraint: Option<Constraint>,
     ) -> Result<Prepared, ApiError> {
         let rendered = render(&model, &request, &lease)?;
-        let tokens = lease.tokenizer().encode(&rendered.text, wick_models::AddSpecial::Yes)?;
+        let tokens = lease
+            .tokenizer()
+            .encode(&rendered.text, wick_models::AddSpecial::Yes)?;
         let room = Room {
             context_tokens: lease.context_tokens(),
             keep: options.keep,
@@ -209,7 +225,14 @@ impl Prepared {
             may_cut: request.truncate.unwrap_or(true) && request.shift.unwrap_or(true),
         };
         let tokens = room.fit(tokens)?;
-        Ok(Prepared { lease, rendered, tokens, request, options, constraint })
+        Ok(Prepared {
+            lease,
+            rendered,
+            tokens,
+            request,
+            options,
+            constraint,
+        })
     }
 
     async fn start(self, started: Instant) -> Result<Outcome, ApiError> {
@@ -246,7 +269,9 @@ impl Prepared {
 fn render(model: &Model, request: &TextRequest, lease: &Lease) -> Result<Rendered, ApiError> {
     let tokenizer = lease.tokenizer().clone();
     let count = |text: &str| {
-        tokenizer.encode(text, wick_models::AddSpecial::Yes).map_or(usize::MAX, |t| t.len())
+        tokenizer
+            .encode(text, wick_models::AddSpecial::Yes)
+            .map_or(usize::MAX, |t| t.len())
     };
     let budget = Budget {
         tokens: &count,
@@ -319,7 +344,12 @@ mod tests {
     use super::*;
 
     fn room(context_tokens: usize, keep: i64) -> Room {
-        Room { context_tokens, keep, has_bos: false, may_cut: true }
+        Room {
+            context_tokens,
+            keep,
+            has_bos: false,
+            may_cut: true,
+        }
     }
 
     #[test]
@@ -340,10 +370,22 @@ mod tests {
     #[test]
     fn the_start_token_is_kept_too_and_keeping_all_leaves_room_for_one() {
         let tokens: Vec<u32> = (0..100).collect();
-        let with_bos = Room { has_bos: true, ..room(10, 2) };
-        assert_eq!(with_bos.fit(tokens.clone()).unwrap(), [0, 1, 2, 96, 97, 98, 99]);
-        assert_eq!(room(10, -1).fit(tokens.clone()).unwrap(), (0..9).collect::<Vec<u32>>());
-        let fixed = Room { may_cut: false, ..room(10, 2) };
+        let with_bos = Room {
+            has_bos: true,
+            ..room(10, 2)
+        };
+        assert_eq!(
+            with_bos.fit(tokens.clone()).unwrap(),
+            [0, 1, 2, 96, 97, 98, 99]
+        );
+        assert_eq!(
+            room(10, -1).fit(tokens.clone()).unwrap(),
+            (0..9).collect::<Vec<u32>>()
+        );
+        let fixed = Room {
+            may_cut: false,
+            ..room(10, 2)
+        };
         assert!(matches!(fixed.fit(tokens), Err(ApiError::PromptTooLong)));
     }
 }

@@ -55,10 +55,13 @@ pub(crate) async fn vectors(app: &App, request: VectorsRequest) -> Result<Vector
     let options = Options::merge(&model.stored.params, request.options.as_ref())?;
     let lease = app.load(&model, &options, request.keep_alive).await?;
     // A context below what models are loaded with still says where to cut.
-    let asked = options.context_tokens.map(|tokens| usize::try_from(tokens).unwrap_or(0));
+    let asked = options
+        .context_tokens
+        .map(|tokens| usize::try_from(tokens).unwrap_or(0));
     let loaded = lease.context_tokens().min(lease.trained_context_tokens());
     let context_tokens = asked.map_or(loaded, |asked| asked.min(loaded));
-    let (inputs, truncate, tokenizer) = (request.inputs, request.truncate, lease.tokenizer().clone());
+    let (inputs, truncate, tokenizer) =
+        (request.inputs, request.truncate, lease.tokenizer().clone());
     let inputs = blocking(move || {
         let fit = |text: &String| fit(&tokenizer, text, context_tokens, truncate);
         inputs.iter().map(fit).collect::<Result<Vec<_>, _>>()
@@ -71,7 +74,9 @@ pub(crate) async fn vectors(app: &App, request: VectorsRequest) -> Result<Vector
     };
     for vector in &mut vectors {
         if vector.iter().any(|x| !x.is_finite()) {
-            return Err(ApiError::BadRequest("embedding contains NaN or Inf values".to_owned()));
+            return Err(ApiError::BadRequest(
+                "embedding contains NaN or Inf values".to_owned(),
+            ));
         }
         if request.normalize || model.facts.normalizes {
             normalize(vector);
@@ -119,13 +124,20 @@ fn fit(
 fn cut(whole: &[u32], inner: &[u32], context_tokens: usize) -> Option<Vec<u32>> {
     let special = whole.len().checked_sub(inner.len())?;
     let before = (0..=special).find(|&at| whole[at..].starts_with(inner))?;
-    let room = context_tokens.checked_sub(special).filter(|&room| room > 0)?;
+    let room = context_tokens
+        .checked_sub(special)
+        .filter(|&room| room > 0)?;
     let after = &whole[before + inner.len()..];
     Some([&whole[..before], &inner[..room], after].concat())
 }
 
 fn normalize(vector: &mut [f32]) {
-    let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(NORM_FLOOR);
+    let norm = vector
+        .iter()
+        .map(|x| x * x)
+        .sum::<f32>()
+        .sqrt()
+        .max(NORM_FLOOR);
     for x in vector {
         *x /= norm;
     }

@@ -34,7 +34,13 @@ enum Kind {
 
 impl Events {
     pub(super) fn new(head: Head) -> Events {
-        Events { head, sequence: 0, output: Vec::new(), open: None, has_message: false }
+        Events {
+            head,
+            sequence: 0,
+            output: Vec::new(),
+            open: None,
+            has_message: false,
+        }
     }
 
     pub(super) fn begin(&mut self) -> Vec<Frame> {
@@ -62,7 +68,8 @@ impl Events {
 
     pub(super) fn finish(&mut self, finish: &Finish) -> Vec<Frame> {
         let mut frames = Vec::new();
-        let is_answered = self.has_message || self.output.iter().any(|i| i["type"] == "function_call");
+        let is_answered =
+            self.has_message || self.output.iter().any(|i| i["type"] == "function_call");
         if !is_answered && !matches!(&self.open, Some(open) if open.kind == Kind::Message) {
             self.write(Kind::Message, "", &mut frames);
         }
@@ -75,7 +82,9 @@ impl Events {
 
     pub(super) fn fail(&mut self, error: &ApiError) -> Vec<Frame> {
         let error = error.body(Dialect::OpenAi)["error"].take();
-        let mut response = self.head.object("failed", std::mem::take(&mut self.output), None);
+        let mut response = self
+            .head
+            .object("failed", std::mem::take(&mut self.output), None);
         response["error"] = error;
         vec![self.event("response.failed", json!({"response": response}))]
     }
@@ -116,20 +125,27 @@ impl Events {
             Kind::Reasoning => json!({"id": id, "type": "reasoning", "summary": []}),
             Kind::Message => message_item(&id, "in_progress", None),
         };
-        frames.push(
-            self.event("response.output_item.added", json!({"output_index": index, "item": item})),
-        );
+        frames.push(self.event(
+            "response.output_item.added",
+            json!({"output_index": index, "item": item}),
+        ));
         if kind == Kind::Message {
             frames.push(self.event(
                 "response.content_part.added",
                 json!({"item_id": id, "output_index": index, "content_index": 0, "part": text_part("")}),
             ));
         }
-        self.open = Some(Open { kind, id, text: String::new() });
+        self.open = Some(Open {
+            kind,
+            id,
+            text: String::new(),
+        });
     }
 
     fn close(&mut self, frames: &mut Vec<Frame>) {
-        let Some(Open { kind, id, text }) = self.open.take() else { return };
+        let Some(Open { kind, id, text }) = self.open.take() else {
+            return;
+        };
         let index = self.output.len();
         let item = match kind {
             Kind::Reasoning => {
@@ -164,13 +180,18 @@ impl Events {
     fn call(&mut self, call: ToolCall, frames: &mut Vec<Frame>) {
         let index = self.output.len();
         let arguments = Value::Object(call.function.arguments).to_string();
-        let mut call =
-            Call { item: ids::hex24("fc_"), id: call.id, name: call.function.name, arguments: String::new() };
+        let mut call = Call {
+            item: ids::hex24("fc_"),
+            id: call.id,
+            name: call.function.name,
+            arguments: String::new(),
+        };
         let mut item = call_item(&call);
         item["status"] = "in_progress".into();
-        frames.push(
-            self.event("response.output_item.added", json!({"output_index": index, "item": item})),
-        );
+        frames.push(self.event(
+            "response.output_item.added",
+            json!({"output_index": index, "item": item}),
+        ));
         frames.push(self.event(
             "response.function_call_arguments.delta",
             json!({"item_id": call.item, "output_index": index, "delta": arguments}),
@@ -188,9 +209,10 @@ impl Events {
 
     fn done(&mut self, item: Value, frames: &mut Vec<Frame>) {
         let index = self.output.len();
-        frames.push(
-            self.event("response.output_item.done", json!({"output_index": index, "item": item})),
-        );
+        frames.push(self.event(
+            "response.output_item.done",
+            json!({"output_index": index, "item": item}),
+        ));
         self.output.push(item);
     }
 

@@ -63,12 +63,17 @@ fn push_item(
         }
         "function_call_output" => {
             let result = content("tool", &item["output"])?;
-            messages.push(Message { tool_call_id: text("call_id"), ..result });
+            messages.push(Message {
+                tool_call_id: text("call_id"),
+                ..result
+            });
         }
         "reasoning" => *thoughts = reasoning(item),
         "web_search_call" => {}
         other => {
-            return Err(bad(&format!("input[{index}]: unknown input item type: {other:?}")));
+            return Err(bad(&format!(
+                "input[{index}]: unknown input item type: {other:?}"
+            )));
         }
     }
     Ok(())
@@ -93,7 +98,10 @@ fn push_call(messages: &mut Vec<Message>, thoughts: String, mut call: ToolCall) 
 }
 
 fn reasoning(item: &Value) -> String {
-    if let Some(text) = item["encrypted_content"].as_str().filter(|text| !text.is_empty()) {
+    if let Some(text) = item["encrypted_content"]
+        .as_str()
+        .filter(|text| !text.is_empty())
+    {
         return text.to_owned();
     }
     let parts = item["summary"].as_array().into_iter().flatten();
@@ -118,7 +126,9 @@ fn content(role: &str, content: &Value) -> Result<Message, ApiError> {
 fn push_part(message: &mut Message, part: &Value) -> Result<(), ApiError> {
     match part["type"].as_str() {
         Some("input_text" | "output_text" | "text") => {
-            message.content.push_str(part["text"].as_str().unwrap_or_default());
+            message
+                .content
+                .push_str(part["text"].as_str().unwrap_or_default());
         }
         Some("input_image") => {
             let url = part["image_url"].as_str().unwrap_or_default();
@@ -159,15 +169,27 @@ mod tests {
         .unwrap();
         assert_eq!(messages.len(), 3);
         assert_eq!(messages[0].content, "weather?");
-        assert_eq!((messages[1].thinking.as_str(), messages[1].tool_calls.len()), ("hm", 2));
+        assert_eq!(
+            (messages[1].thinking.as_str(), messages[1].tool_calls.len()),
+            ("hm", 2)
+        );
         assert_eq!(messages[1].tool_calls[1].function.index, 1);
-        assert_eq!((messages[2].tool_call_id.as_str(), messages[2].content.as_str()), ("c1", "22"));
+        assert_eq!(
+            (
+                messages[2].tool_call_id.as_str(),
+                messages[2].content.as_str()
+            ),
+            ("c1", "22")
+        );
     }
 
     #[test]
     fn unknown_items_and_files_are_refused() {
         let error = |input| messages("", input).unwrap_err().to_string();
-        assert_eq!(error(json!([{"type": "x"}])), "input[0]: unknown input item type: \"x\"");
+        assert_eq!(
+            error(json!([{"type": "x"}])),
+            "input[0]: unknown input item type: \"x\""
+        );
         let file = json!([{"role": "user", "content": [{"type": "input_file"}]}]);
         assert_eq!(error(file), "file inputs are not currently supported");
     }
