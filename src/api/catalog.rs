@@ -8,11 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wick_models::Gguf;
 use wick_models::gguf::Value;
 
+use crate::engine::{Lease, LoadOptions, LoadRequest};
 use crate::prompt::render::{Capability, ModelPrompt, PromptParts};
 use crate::store::{ModelName, StoreError, StoredModel};
 
 use super::App;
 use super::error::{ApiError, Route};
+use super::fields::KeepAliveField;
+use super::options::Options;
 
 /// Entries kept of each kind; models beyond that are read again.
 const CACHED: usize = 256;
@@ -136,6 +139,27 @@ impl App {
             })
         })
         .await
+    }
+
+    /// A hold on the model, in memory as `options` want it.
+    pub(crate) async fn load(
+        &self,
+        model: &Model,
+        options: &Options,
+        keep_alive: Option<KeepAliveField>,
+    ) -> Result<Lease, ApiError> {
+        // Whoever names no context gets the usual one, not what somebody else once asked for.
+        let usual = self.config.context_tokens.unwrap_or(super::CONTEXT_TOKENS);
+        let request = LoadRequest {
+            name: model.stored.name.to_string(),
+            path: model.path.clone(),
+            options: LoadOptions {
+                context_tokens: options.load.context_tokens.or(Some(usual)),
+                ..options.load
+            },
+            keep_alive: keep_alive.map(|keep_alive| keep_alive.0),
+        };
+        Ok(self.engine.load(request).await?)
     }
 
     /// The layers of the model that a client calls `name`; reads files.

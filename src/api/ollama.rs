@@ -3,7 +3,7 @@
 mod blobs;
 mod chat;
 mod copy;
-// mod create;
+mod create;
 mod delete;
 mod embed;
 mod embeddings;
@@ -41,7 +41,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/api/embeddings", post(embeddings::embeddings))
         .route("/api/pull", post(pull::pull))
         .route("/api/push", post(push::push))
-//        .route("/api/create", post(create::create))
+        .route("/api/create", post(create::create))
         .route("/api/copy", post(copy::copy))
         .route("/api/delete", delete(delete::delete))
         .route("/api/blobs/{digest}", head(blobs::exists).post(blobs::upload))

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::error::{RegistryError, StoreError};
+use super::error::StoreError;
 use super::name::ModelName;
 use super::{Progress, Store};
 
@@ -114,8 +114,10 @@ impl Registry {
     /// A client. Proxies are those of the environment.
     ///
     /// # Errors
-    /// [`RegistryError::Transport`] if the TLS library cannot be set up.
+    /// [`RegistryError::Transport`](super::RegistryError::Transport) if the TLS library cannot be set up.
     pub fn new(options: RegistryOptions) -> Result<Registry, StoreError> {
+        // Fails only if the process has chosen a provider already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let agent = format!(
             "ollama/{} ({} {}) wick/{}",
             options.version,

@@ -158,7 +158,13 @@ impl Answer {
             }
             let stopped = || ApiError::from(crate::engine::EngineError::Stopped);
             let piece = match self.events.recv().await.ok_or_else(stopped)? {
-                Event::Text { text, logprobs, .. } => {
+                Event::Text { text, mut logprobs, .. } => {
+                    // The token that ends a turn prints nothing; clients expect tokens that do.
+                    let tokenizer = self.lease.tokenizer();
+                    let ends = |text: &str| {
+                        tokenizer.token_id(text).is_some_and(|id| tokenizer.is_end_of_generation(id))
+                    };
+                    logprobs.retain(|token| !ends(&token.token.text));
                     self.written.push_str(&text);
                     let piece = Piece::of(self.parser.push(&text), logprobs);
                     if self.then.is_some() && !piece.content.is_empty() {

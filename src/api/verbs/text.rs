@@ -9,7 +9,7 @@ use crate::api::catalog::{Model, blocking};
 use crate::api::error::{ApiError, Missing, Route};
 use crate::api::fields::{self, KeepAliveField};
 use crate::api::options::Options;
-use crate::engine::{Constraint, Generation, Lease, LoadRequest};
+use crate::engine::{Constraint, Generation, Lease};
 use crate::prompt::output::OutputParser;
 use crate::prompt::render::{Budget, Capability, ChatPrompt, GeneratePrompt, Rendered};
 use crate::prompt::{Message, Think, Tool};
@@ -135,15 +135,7 @@ pub(crate) async fn text(app: &App, mut request: TextRequest) -> Result<Outcome,
     request.think = think(&model, &request)?;
     check_abilities(&model, &request)?;
     let options = Options::merge(&model.stored.params, request.options.as_ref())?;
-    let lease = app
-        .engine
-        .load(LoadRequest {
-            name: model.stored.name.to_string(),
-            path: model.path.clone(),
-            options: options.load,
-            keep_alive: request.keep_alive.map(|keep_alive| keep_alive.0),
-        })
-        .await?;
+    let lease = app.load(&model, &options, request.keep_alive).await?;
     if is_empty {
         return Ok(Outcome::Loaded);
     }

@@ -10,7 +10,6 @@ use crate::api::catalog::blocking;
 use crate::api::error::{ApiError, Route};
 use crate::api::fields::KeepAliveField;
 use crate::api::options::Options;
-use crate::engine::LoadRequest;
 
 /// Lengths below this are not divided by.
 const NORM_FLOOR: f32 = 1e-12;
@@ -54,15 +53,7 @@ pub(crate) async fn vectors(app: &App, request: VectorsRequest) -> Result<Vector
     let started = Instant::now();
     let model = app.model(request.route, &request.model).await?;
     let options = Options::merge(&model.stored.params, request.options.as_ref())?;
-    let lease = app
-        .engine
-        .load(LoadRequest {
-            name: model.stored.name.to_string(),
-            path: model.path.clone(),
-            options: options.load,
-            keep_alive: request.keep_alive.map(|keep_alive| keep_alive.0),
-        })
-        .await?;
+    let lease = app.load(&model, &options, request.keep_alive).await?;
     // A context below what models are loaded with still says where to cut.
     let asked = options.context_tokens.map(|tokens| usize::try_from(tokens).unwrap_or(0));
     let loaded = lease.context_tokens().min(lease.trained_context_tokens());

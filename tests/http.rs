@@ -1,0 +1,30 @@
+//! Tests that speak HTTP to the real binary, and real clients that do.
+
+#[path = "http/access.rs"]
+mod access;
+#[path = "http/anthropic.rs"]
+mod anthropic;
+#[path = "http/chat.rs"]
+mod chat;
+#[path = "http/clients.rs"]
+mod clients;
+#[path = "http/embed.rs"]
+mod embed;
+#[path = "http/errors.rs"]
+mod errors;
+#[path = "http/generate.rs"]
+mod generate;
+#[path = "http/gguf.rs"]
+mod gguf;
+#[path = "http/layers.rs"]
+mod layers;
+#[path = "http/lifecycle.rs"]
+mod lifecycle;
+#[path = "http/openai.rs"]
+mod openai;
+#[path = "http/server.rs"]
+mod server;
+#[path = "http/store.rs"]
+mod store;
+#[path = "http/stories.rs"]
+mod stories;

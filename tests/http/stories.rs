@@ -1,0 +1,51 @@
+//! A real model: the greedy answers of another engine, through HTTP.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::server::Server;
+
+/// `WICK_FIXTURES`, or the folder beside the project; nothing where there is none.
+fn fixtures() -> Option<PathBuf> {
+    let folder = std::env::var_os("WICK_FIXTURES").map(PathBuf::from).unwrap_or_else(|| {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures")
+    });
+    folder.join("stories260K").is_dir().then_some(folder.join("stories260K"))
+}
+
+#[tokio::test]
+async fn greedy_answers_are_known() {
+    let Some(folder) = fixtures() else {
+        println!("skipped: there is no folder of fixtures");
+        return;
+    };
+    let server = Server::start();
+    let weights = std::fs::read(folder.join("stories260K.gguf")).unwrap();
+    server.create("stories", &weights, json!({})).await;
+    let known: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("greedy.json")).unwrap()).unwrap();
+    let cases = cases(&known);
+    assert!(!cases.is_empty());
+    for (prompt, ids, text) in cases {
+        let request = json!({
+            "model": "stories", "prompt": prompt, "raw": true, "stream": false,
+            "options": {"temperature": 0, "num_predict": ids, "repeat_penalty": 1},
+        });
+        let answer = server.post("/api/generate", request).await.json();
+        assert_eq!(answer["response"].as_str().unwrap().trim(), text.trim(), "{prompt}");
+        assert_eq!(answer["eval_count"], ids, "{prompt}");
+    }
+}
+
+/// Prompt, number of tokens and text of each known answer.
+fn cases(known: &Value) -> Vec<(String, usize, String)> {
+    let list = known.as_array().or_else(|| known["cases"].as_array()).cloned().unwrap_or_default();
+    list.iter()
+        .map(|case| {
+            let ids = case["ids"].as_array().or(case["tokens"].as_array()).map_or(0, Vec::len);
+            let text = |key: &str| case[key].as_str().unwrap_or_default().to_owned();
+            (text("prompt"), ids, text("text"))
+        })
+        .collect()
+}
