@@ -216,7 +216,7 @@ impl Lease {
             });
         }
         let (events, receiver) = mpsc::channel(EVENTS);
-        let command = Command::Generate(generation, masks, events);
+        let command = Command::Generate(Box::new(generation), masks, events);
         worker.send(command).await.map_err(|_| self.gone())?;
         Ok(receiver)
     }

@@ -28,7 +28,7 @@ const QUEUE: usize = 1024;
 /// Work for the thread.
 pub(super) enum Command {
     /// Answers to one prompt; a mask per candidate.
-    Generate(Generation, Vec<Option<Mask>>, mpsc::Sender<Event>),
+    Generate(Box<Generation>, Vec<Option<Mask>>, mpsc::Sender<Event>),
     /// Mean of the final hidden states of each text.
     Embed(
         Vec<Vec<u32>>,

@@ -235,12 +235,8 @@ impl Setup {
     async fn send(&self, request: Generation) -> mpsc::Receiver<Event> {
         let (events, receiver) = mpsc::channel(64);
         let masks = (0..request.candidates).map(|_| None).collect();
-        let command = Command::Generate(request, masks, events);
-        self.commands
-            .send(command)
-            .await
-            .ok()
-            .expect("the thread lives");
+        let command = Command::Generate(Box::new(request), masks, events);
+        assert!(self.commands.send(command).await.is_ok(), "the thread lives");
         receiver
     }
 

@@ -86,7 +86,7 @@ pub(crate) enum Outcome {
     /// Nothing to write; the model will go.
     Unloaded,
     /// The prompt.
-    Rendered(Rendered),
+    Rendered(Box<Rendered>),
     /// An answer that is being written.
     Answer(Box<Answer>),
 }
@@ -237,7 +237,7 @@ impl Prepared {
 
     async fn start(self, started: Instant) -> Result<Outcome, ApiError> {
         if self.request.render_only {
-            return Ok(Outcome::Rendered(self.rendered));
+            return Ok(Outcome::Rendered(Box::new(self.rendered)));
         }
         let generation = Generation {
             prompt: self.tokens,
