@@ -236,7 +236,10 @@ impl Setup {
         let (events, receiver) = mpsc::channel(64);
         let masks = (0..request.candidates).map(|_| None).collect();
         let command = Command::Generate(Box::new(request), masks, events);
-        assert!(self.commands.send(command).await.is_ok(), "the thread lives");
+        assert!(
+            self.commands.send(command).await.is_ok(),
+            "the thread lives"
+        );
         receiver
     }
 
