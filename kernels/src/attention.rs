@@ -286,8 +286,8 @@ fn plan(
         .iter()
         .map(|segment| segment.rows.div_ceil(rows_at_once))
         .sum();
-    // With several units per thread there is nothing to win by dividing keys.
-    let wanted_parts = (4 * threads).div_ceil((tiles * batch.kv_heads).max(1));
+    // With two units per thread there is little to win by dividing keys.
+    let wanted_parts = (2 * threads).div_ceil((tiles * batch.kv_heads).max(1));
     let mut row = 0;
     for (index, segment) in batch.segments.iter().enumerate() {
         for tile in 0..segment.rows.div_ceil(rows_at_once) {

@@ -85,15 +85,12 @@ unsafe fn broadcast(at: *const i32) -> __m256i {
     _mm256_set1_epi32(unsafe { at.read_unaligned() })
 }
 
-/// Asks for `lines` lines from `PREFETCH` bytes after `at` on, wherever that is: prefetching cannot fault. Only for
-/// few rows, where the memory is what a product waits for.
+/// Asks for `lines` lines from `PREFETCH` bytes after `at` on, wherever that is: prefetching cannot fault.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn prefetch<const N: usize>(at: *const u8, lines: usize) {
-    if N <= 2 {
-        for line in 0..lines {
-            _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(PREFETCH + line * 64).cast());
-        }
+fn prefetch(at: *const u8, lines: usize) {
+    for line in 0..lines {
+        _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(PREFETCH + line * 64).cast());
     }
 }
 
@@ -114,9 +111,9 @@ const fn lines_per_block(quant: QuantType) -> usize {
 /// Asks for a quarter of a later block while a quarter of this one is worked on.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn prefetch_quarter<K: Kind, const N: usize>(body: *const u8, quarter: usize) {
+fn prefetch_quarter<K: Kind>(body: *const u8, quarter: usize) {
     let lines = lines_per_block(K::QUANT).div_ceil(4);
-    prefetch::<N>(body.wrapping_add(quarter * lines * 64), lines);
+    prefetch(body.wrapping_add(quarter * lines * 64), lines);
 }
 
 /// Products of unsigned `q` and signed `x`, in i16.
@@ -209,7 +206,7 @@ unsafe fn super_block<K: Kind, const N: usize>(block: SuperBlock, total: &mut [_
                     ),
                 ];
                 for pair in 0..4 {
-                    prefetch_quarter::<K, N>(block.body, pair);
+                    prefetch_quarter::<K>(block.body, pair);
                     let four =
                         _mm256_srl_epi32(scales[pair / 2], _mm_cvtsi32_si128(pair as i32 % 2 * 16));
                     // Each scale twice, for both halves of a lane.
@@ -240,7 +237,7 @@ unsafe fn super_block<K: Kind, const N: usize>(block: SuperBlock, total: &mut [_
             }
             _ => {
                 for pair in 0..4 {
-                    prefetch_quarter::<K, N>(block.body, pair);
+                    prefetch_quarter::<K>(block.body, pair);
                     two_runs::<K, N, 0>(block, pair, &mut sum, &mut least);
                     two_runs::<K, N, 1>(block, pair, &mut sum, &mut least);
                 }
@@ -413,7 +410,7 @@ fn simple_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
                 let body = tile.as_ptr().add(layout.body + b * layout.body_bytes);
                 let values = values.as_ptr().add(b * 32 * N).cast::<i32>();
                 let (scales, sums) = (scales.as_ptr().add(b * N), sums.as_ptr().add(b * N));
-                prefetch::<N>(body, lines_per_block(K::QUANT));
+                prefetch(body, lines_per_block(K::QUANT));
                 let mut dots = [_mm256_setzero_si256(); N];
                 for (r, dots) in dots.iter_mut().enumerate() {
                     // The sums are stored times -8, the offset of Q4_0.

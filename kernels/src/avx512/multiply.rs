@@ -124,15 +124,12 @@ unsafe fn dot<const N: usize>(dots: &mut [__m512i; N], q: __m512i, at: *const i3
     }
 }
 
-/// Asks for `lines` lines from `at` on, wherever that is: prefetching cannot fault. Only for
-/// few rows, where the memory is what a product waits for.
+/// Asks for `lines` lines from `at` on, wherever that is: prefetching cannot fault.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn prefetch<const N: usize>(at: *const u8, lines: usize) {
-    if N <= 4 {
-        for line in 0..lines {
-            _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(line * 64).cast());
-        }
+fn prefetch(at: *const u8, lines: usize) {
+    for line in 0..lines {
+        _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(line * 64).cast());
     }
 }
 
@@ -153,9 +150,9 @@ const fn lines_per_block(quant: QuantType) -> usize {
 /// Asks for a quarter of a later block while a quarter of this one is worked on.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn prefetch_quarter<K: Kind, const N: usize>(ahead: *const u8, quarter: usize) {
+fn prefetch_quarter<K: Kind>(ahead: *const u8, quarter: usize) {
     let lines = lines_per_block(K::QUANT).div_ceil(4);
-    prefetch::<N>(ahead.wrapping_add(quarter * lines * 64), lines);
+    prefetch(ahead.wrapping_add(quarter * lines * 64), lines);
 }
 
 /// Calls `$kernel::<K, N, T>` with as many tiles at once as pay: a lone row of activations waits for memory, which
@@ -272,7 +269,7 @@ unsafe fn super_block<K: Kind, const N: usize>(block: SuperBlock, total: &mut [_
                     ),
                 ];
                 for pair in 0..4 {
-                    prefetch_quarter::<K, N>(block.ahead, pair);
+                    prefetch_quarter::<K>(block.ahead, pair);
                     let turn = _mm_cvtsi32_si128(pair as i32 % 2 * 16);
                     let two = _mm512_srl_epi32(scales[pair / 2], turn);
                     let byte = _mm512_set1_epi32(255);
@@ -303,7 +300,7 @@ unsafe fn super_block<K: Kind, const N: usize>(block: SuperBlock, total: &mut [_
             }
             _ => {
                 for pair in 0..4 {
-                    prefetch_quarter::<K, N>(block.ahead, pair);
+                    prefetch_quarter::<K>(block.ahead, pair);
                     chunk_of_16::<K, N, 0>(block, pair, &mut sum);
                     chunk_of_16::<K, N, 1>(block, pair, &mut sum);
                 }
@@ -491,7 +488,7 @@ fn simple_tiles_at_once<K: Kind, const N: usize, const T: usize>(
                 let body = tile.add(at);
                 let values = values.as_ptr().add(b * 32 * N).cast::<i32>();
                 let (scales, sums) = (scales.as_ptr().add(b * N), sums.as_ptr().add(b * N));
-                prefetch::<N>(
+                prefetch(
                     tile.wrapping_add(ahead(layout, at, T)),
                     lines_per_block(K::QUANT),
                 );

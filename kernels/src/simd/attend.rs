@@ -1,0 +1,219 @@
+//! Attention of one unit: online softmax over blocks of keys, sums in registers.
+
+use super::{Simd, exp};
+use crate::attention::{AttendJob, AttendState, BLOCK_TOKENS};
+use half::f16;
+use std::ops::Range;
+
+/// Vectors of scores in a block of keys, at most.
+const MAX_PARTS: usize = BLOCK_TOKENS / 4;
+
+/// Attention of a unit, `Q` query vectors at a time. `Q * 32 / LANES` registers hold scores.
+#[inline(always)]
+pub(crate) fn attend<S: Simd, const Q: usize>(s: S, job: AttendJob<'_>, state: AttendState<'_>) {
+    let mut i = 0;
+    let mut state = state;
+    let vectors = job.vectors();
+    while i < vectors {
+        let step = match vectors - i {
+            left if left >= Q => Q,
+            4.. if Q > 4 => 4,
+            2.. if Q > 2 => 2,
+            _ => 1,
+        };
+        match step {
+            1 => attend_vectors::<S, 1>(s, job, i, &mut state),
+            2 => attend_vectors::<S, 2>(s, job, i, &mut state),
+            4 => attend_vectors::<S, 4>(s, job, i, &mut state),
+            _ => attend_vectors::<S, Q>(s, job, i, &mut state),
+        }
+        i += step;
+    }
+}
+
+/// Query vectors `first .. first + Q` against all keys of the unit.
+#[inline(always)]
+fn attend_vectors<S: Simd, const Q: usize>(
+    s: S,
+    job: AttendJob<'_>,
+    first: usize,
+    state: &mut AttendState<'_>,
+) {
+    let dim = job.batch.head_dim;
+    let acc = &mut state.acc[first * dim..(first + Q) * dim];
+    acc.fill(0.0);
+    let mut max = [f32::MIN; Q];
+    let mut sum = [0.0f32; Q];
+    let mut queries: [&[f32]; Q] = [&[]; Q];
+    let visible: [Range<usize>; Q] = std::array::from_fn(|q| job.visible(first + q));
+    let (mut from, mut to) = (usize::MAX, 0);
+    for q in 0..Q {
+        queries[q] = job.query(first + q);
+        if !visible[q].is_empty() {
+            from = from.min(visible[q].start);
+            to = to.max(visible[q].end);
+        }
+    }
+    let mut block = from / BLOCK_TOKENS;
+    while block * BLOCK_TOKENS < to {
+        let start = block * BLOCK_TOKENS;
+        let mut weights = [[0.0f32; BLOCK_TOKENS]; Q];
+        scores(s, &queries, job.keys(block), job.batch.scale, &mut weights);
+        for q in 0..Q {
+            let seen = visible[q].start.max(start)..visible[q].end.min(start + BLOCK_TOKENS);
+            if seen.is_empty() {
+                weights[q] = [0.0; BLOCK_TOKENS];
+                continue;
+            }
+            let seen = seen.start - start..seen.end - start;
+            let shrink = block_weights(s, &mut weights[q], seen, &mut max[q], &mut sum[q]);
+            if shrink < 1.0 {
+                let factor = s.splat(shrink);
+                in_place!(s, &mut acc[q * dim..(q + 1) * dim], |v| s.mul(v, factor));
+            }
+        }
+        let tokens = from.max(start) - start..to.min(start + BLOCK_TOKENS) - start;
+        let values = job.values(block);
+        let mut at = 0;
+        // As many dimensions at once as there are registers for, less some for values and weights.
+        while at + S::LANES <= dim {
+            let left = (dim - at) / S::LANES;
+            let room = if S::LANES == 8 { 8 } else { 16 } / Q;
+            let step = if left >= 4 && room >= 4 {
+                weigh::<S, Q, 4>(s, &weights, values, dim, at, tokens.clone(), acc);
+                4
+            } else if left >= 2 && room >= 2 {
+                weigh::<S, Q, 2>(s, &weights, values, dim, at, tokens.clone(), acc);
+                2
+            } else {
+                weigh::<S, Q, 1>(s, &weights, values, dim, at, tokens.clone(), acc);
+                1
+            };
+            at += step * S::LANES;
+        }
+        for q in 0..Q {
+            for d in at..dim {
+                let acc = &mut acc[q * dim + d];
+                for t in tokens.clone() {
+                    *acc += weights[q][t] * values[t * dim + d].to_f32();
+                }
+            }
+        }
+        block += 1;
+    }
+    state.max[first..first + Q].copy_from_slice(&max);
+    state.sum[first..first + Q].copy_from_slice(&sum);
+}
+
+/// Scores of `Q` queries with the 32 keys of a block, `[head_dim][32]`.
+#[inline(always)]
+fn scores<S: Simd, const Q: usize>(
+    s: S,
+    queries: &[&[f32]; Q],
+    keys: &[f16],
+    scale: f32,
+    out: &mut [[f32; BLOCK_TOKENS]; Q],
+) {
+    let parts = BLOCK_TOKENS / S::LANES;
+    // A pass holds two vectors of tokens, so that short vectors do not run out of registers.
+    for pass in 0..parts / 2 {
+        let mut sums = [[s.splat(0.0); 2]; Q];
+        let (keys, _) = keys.as_chunks::<BLOCK_TOKENS>();
+        for (d, keys) in keys.iter().enumerate() {
+            let low = s.load_f16(&keys[pass * 2 * S::LANES..]);
+            let high = s.load_f16(&keys[(pass * 2 + 1) * S::LANES..]);
+            for (sums, query) in sums.iter_mut().zip(queries) {
+                let q = s.splat(query[d]);
+                sums[0] = s.fma(low, q, sums[0]);
+                sums[1] = s.fma(high, q, sums[1]);
+            }
+        }
+        let factor = s.splat(scale);
+        for (sums, out) in sums.iter().zip(out.iter_mut()) {
+            s.store(s.mul(sums[0], factor), &mut out[pass * 2 * S::LANES..]);
+            s.store(
+                s.mul(sums[1], factor),
+                &mut out[(pass * 2 + 1) * S::LANES..],
+            );
+        }
+    }
+}
+
+/// Turns scores into `exp(score - max)`, zero outside `seen`, and brings `max` and `sum` up to date. Returns what
+/// earlier sums shrink by, below 1 where there is a new maximum.
+#[inline(always)]
+fn block_weights<S: Simd>(
+    s: S,
+    scores: &mut [f32; BLOCK_TOKENS],
+    seen: Range<usize>,
+    max: &mut f32,
+    sum: &mut f32,
+) -> f32 {
+    scores[..seen.start].fill(f32::MIN);
+    scores[seen.end..].fill(f32::MIN);
+    let parts = BLOCK_TOKENS / S::LANES;
+    let mut vectors = [s.splat(0.0); MAX_PARTS];
+    let mut most = s.splat(*max);
+    for (i, v) in vectors[..parts].iter_mut().enumerate() {
+        *v = s.load(&scores[i * S::LANES..]);
+        most = s.max(most, *v);
+    }
+    let new_max = s.largest(most);
+    let by = s.splat(new_max);
+    for (i, v) in vectors[..parts].iter().enumerate() {
+        s.store(exp(s, s.sub(*v, by)), &mut scores[i * S::LANES..]);
+    }
+    scores[..seen.start].fill(0.0);
+    scores[seen.end..].fill(0.0);
+    let mut total = s.splat(0.0);
+    for i in 0..parts {
+        total = s.add(total, s.load(&scores[i * S::LANES..]));
+    }
+    let shrink = if new_max == *max {
+        1.0
+    } else if *max > f32::MIN {
+        (*max - new_max).exp()
+    } else {
+        0.0
+    };
+    *sum = *sum * shrink + s.sum(total);
+    *max = new_max;
+    shrink
+}
+
+/// Adds weighted values to dimensions `at .. at + C * LANES` of all accumulators.
+#[inline(always)]
+fn weigh<S: Simd, const Q: usize, const C: usize>(
+    s: S,
+    weights: &[[f32; BLOCK_TOKENS]; Q],
+    values: &[f16],
+    dim: usize,
+    at: usize,
+    tokens: Range<usize>,
+    acc: &mut [f32],
+) {
+    let mut sums = [[s.splat(0.0); C]; Q];
+    for (q, sums) in sums.iter_mut().enumerate() {
+        for (c, sum) in sums.iter_mut().enumerate() {
+            *sum = s.load(&acc[q * dim + at + c * S::LANES..]);
+        }
+    }
+    for t in tokens {
+        let row = &values[t * dim + at..][..C * S::LANES];
+        let mut v = [s.splat(0.0); C];
+        for (c, v) in v.iter_mut().enumerate() {
+            *v = s.load_f16(&row[c * S::LANES..]);
+        }
+        for (q, sums) in sums.iter_mut().enumerate() {
+            let weight = s.splat(weights[q][t]);
+            for (c, sum) in sums.iter_mut().enumerate() {
+                *sum = s.fma(weight, v[c], *sum);
+            }
+        }
+    }
+    for (q, sums) in sums.iter().enumerate() {
+        for (c, sum) in sums.iter().enumerate() {
+            s.store(*sum, &mut acc[q * dim + at + c * S::LANES..]);
+        }
+    }
+}
