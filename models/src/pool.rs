@@ -199,7 +199,7 @@ fn spin_then_park(parked: &AtomicBool, done: impl Fn() -> bool) {
     while !done() {
         std::hint::spin_loop();
         spins += 1;
-        if spins % 64 != 0 {
+        if !spins.is_multiple_of(64) {
             continue;
         }
         let now = Instant::now();
