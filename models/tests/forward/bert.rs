@@ -1,17 +1,22 @@
 //! Encoders beside candle-transformers' and on real vectors.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::Value;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::{bert, nomic_bert};
+use serde::Deserialize;
 use wick_kernels::Kernels;
-use wick_models::{Encoder, Gguf, LoadOptions, Pooling, is_encoder, load_decoder};
+use wick_models::{
+    Encoder, FloatType, Gguf, LoadOptions, Output, Pooling, Segment, convert_bert, is_encoder,
+    load_decoder,
+};
 
-use super::cosine;
 use super::tiny::{LLAMA, Shape, Tiny, tokens};
+use super::{cosine, fixtures};
 
 const WIDTH: usize = 64;
 const WIDE: usize = 128;
@@ -274,11 +279,11 @@ fn a_decoder_with_a_pooling_embeds() {
     decoder.reserve(4, 128).unwrap();
     for (text, vector) in texts.iter().zip(&vectors) {
         let blocks = [0, 1];
-        let segment = wick_models::Segment {
+        let segment = Segment {
             tokens: text,
             start: 0,
             blocks: &blocks,
-            output: wick_models::Output::None,
+            output: Output::None,
         };
         let states = decoder.hidden(&[segment]).unwrap();
         assert!(cosine(vector, &states[states.len() - shape.width..]) > 0.999_999);
@@ -310,5 +315,62 @@ fn wrong_texts_and_files_are_errors() {
             "{error}"
         );
         assert!(load_decoder(&gguf, &LoadOptions::default()).is_err());
+    }
+}
+
+#[derive(Deserialize)]
+struct Golden {
+    cases: Vec<GoldenText>,
+}
+
+#[derive(Deserialize)]
+struct GoldenText {
+    text: String,
+    ids: Vec<u32>,
+    vector: Vec<f32>,
+}
+
+/// all-MiniLM-L6-v2 as sentence-transformers runs it, from its safetensors folder (`WICK_MINILM_DIR`).
+#[test]
+fn minilm_gives_the_vectors_of_sentence_transformers() {
+    let Some(folder) = fixtures() else { return };
+    let Some(model) = std::env::var_os("WICK_MINILM_DIR") else {
+        println!("skipped: WICK_MINILM_DIR names no folder of all-MiniLM-L6-v2");
+        return;
+    };
+    let golden = std::fs::read(folder.join("minilm/vectors.json")).unwrap();
+    let golden: Golden = serde_json::from_slice(&golden).unwrap();
+    let texts: Vec<&[u32]> = golden.cases.iter().map(|case| &case.ids[..]).collect();
+    assert!(texts.len() >= 16);
+    let converted = tempfile::tempdir().unwrap();
+    for (float, at_least) in [
+        (FloatType::F32, 0.999),
+        (FloatType::F16, 0.999),
+        (FloatType::Q8_0, 0.995),
+    ] {
+        let path = converted.path().join("minilm.gguf");
+        convert_bert(Path::new(&model), &path, float).unwrap();
+        let gguf = Gguf::open(&path).unwrap();
+        for kernels in Kernels::available() {
+            let options = LoadOptions {
+                threads: 2,
+                kernels: Some(kernels),
+            };
+            let mut encoder = Encoder::load(&gguf, &options).unwrap();
+            assert_eq!(
+                (encoder.info().embedding_length, encoder.info().pooling),
+                (384, Pooling::Mean)
+            );
+            let vectors = encoder.embed(&texts).unwrap();
+            for (case, vector) in golden.cases.iter().zip(&vectors) {
+                let cosine = cosine(vector, &case.vector);
+                assert!(
+                    cosine >= at_least,
+                    "{float:?} {} '{}': {cosine}",
+                    kernels.isa.name(),
+                    case.text
+                );
+            }
+        }
     }
 }
