@@ -86,7 +86,12 @@ pub(crate) enum Outcome {
     /// Nothing to write; the model will go.
     Unloaded,
     /// The prompt.
-    Rendered(Rendered),
+    Rendered {
+        /// What the model would have read.
+        text: String,
+        /// Images in it.
+        images: usize,
+    },
     /// An answer that is being written.
     Answer(Box<Answer>),
 }
@@ -237,7 +242,11 @@ impl Prepared {
 
     async fn start(self, started: Instant) -> Result<Outcome, ApiError> {
         if self.request.render_only {
-            return Ok(Outcome::Rendered(self.rendered));
+            let images = self.rendered.images.len();
+            return Ok(Outcome::Rendered {
+                text: self.rendered.text,
+                images,
+            });
         }
         let generation = Generation {
             prompt: self.tokens,
