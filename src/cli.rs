@@ -23,7 +23,7 @@ mod test_server;
 mod version;
 mod wire;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -154,6 +154,7 @@ fn load_config(flags: Flags) -> Result<Config, CliError> {
     // Warnings about settings come before the settings that say what to log.
     let early = tracing_subscriber::fmt()
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .with_max_level(tracing::Level::WARN)
         .finish();
     let config = tracing::subscriber::with_default(early, || {
@@ -167,6 +168,7 @@ fn load_config(flags: Flags) -> Result<Config, CliError> {
     let others = if serving { "info" } else { "warn" };
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .with_env_filter(EnvFilter::new(format!(
             "{others},wick={own},wick_models={own},wick_kernels={own}"
         )))

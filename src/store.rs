@@ -19,6 +19,8 @@ pub mod modelfile;
 pub mod name;
 pub mod registry;
 pub mod show;
+#[cfg(test)]
+mod tests;
 mod weights;
 
 use std::collections::{HashMap, HashSet};

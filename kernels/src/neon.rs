@@ -1,4 +1,4 @@
-//! aarch64 with the dot-product instructions: Neoverse-N1, Cortex-A76 and later, all of Apple's.
+//! aarch64 with the dot-product instructions: Neoverse-N1, Cortex-A76 and later.
 //!
 //! Tiles of eight weight rows; a register holds four columns of four rows, so that one SDOT by element takes four
 //! bytes of activations to four rows.

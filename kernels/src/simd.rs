@@ -426,28 +426,33 @@ fn attend_vectors<S: Simd, const Q: usize>(
                 continue;
             }
             let seen = seen.start - start..seen.end - start;
-            let new_max = block_weights(s, &mut weights[q], seen, max[q], &mut sum[q]);
-            if new_max > max[q] {
-                if max[q] > f32::MIN {
-                    let shrink = (max[q] - new_max).exp();
-                    let factor = s.splat(shrink);
-                    in_place!(s, &mut acc[q * dim..(q + 1) * dim], |v| s.mul(v, factor));
-                }
-                max[q] = new_max;
+            let shrink = block_weights(s, &mut weights[q], seen, &mut max[q], &mut sum[q]);
+            if shrink < 1.0 {
+                let factor = s.splat(shrink);
+                in_place!(s, &mut acc[q * dim..(q + 1) * dim], |v| s.mul(v, factor));
             }
         }
         let tokens = from.max(start) - start..to.min(start + BLOCK_TOKENS) - start;
         let values = job.values(block);
-        let wide = dim / (4 * S::LANES) * (4 * S::LANES);
-        for at in (0..wide).step_by(4 * S::LANES) {
-            weigh::<S, Q, 4>(s, &weights, values, dim, at, tokens.clone(), acc);
-        }
-        let whole = dim / S::LANES * S::LANES;
-        for at in (wide..whole).step_by(S::LANES) {
-            weigh::<S, Q, 1>(s, &weights, values, dim, at, tokens.clone(), acc);
+        let mut at = 0;
+        // As many dimensions at once as there are registers for, less some for values and weights.
+        while at + S::LANES <= dim {
+            let left = (dim - at) / S::LANES;
+            let room = if S::LANES == 8 { 8 } else { 16 } / Q;
+            let step = if left >= 4 && room >= 4 {
+                weigh::<S, Q, 4>(s, &weights, values, dim, at, tokens.clone(), acc);
+                4
+            } else if left >= 2 && room >= 2 {
+                weigh::<S, Q, 2>(s, &weights, values, dim, at, tokens.clone(), acc);
+                2
+            } else {
+                weigh::<S, Q, 1>(s, &weights, values, dim, at, tokens.clone(), acc);
+                1
+            };
+            at += step * S::LANES;
         }
         for q in 0..Q {
-            for d in whole..dim {
+            for d in at..dim {
                 let acc = &mut acc[q * dim + d];
                 for t in tokens.clone() {
                     *acc += weights[q][t] * values[t * dim + d].to_f32();
@@ -494,20 +499,21 @@ fn scores<S: Simd, const Q: usize>(
     }
 }
 
-/// Turns scores into `exp(score - max)`, zero outside `seen`, brings `sum` up to date and returns the new maximum.
+/// Turns scores into `exp(score - max)`, zero outside `seen`, and brings `max` and `sum` up to date. Returns what
+/// earlier sums shrink by, below 1 where there is a new maximum.
 #[inline(always)]
 fn block_weights<S: Simd>(
     s: S,
     scores: &mut [f32; BLOCK_TOKENS],
     seen: Range<usize>,
-    max: f32,
+    max: &mut f32,
     sum: &mut f32,
 ) -> f32 {
     scores[..seen.start].fill(f32::MIN);
     scores[seen.end..].fill(f32::MIN);
     let parts = BLOCK_TOKENS / S::LANES;
     let mut vectors = [s.splat(0.0); MAX_PARTS];
-    let mut most = s.splat(max);
+    let mut most = s.splat(*max);
     for (i, v) in vectors[..parts].iter_mut().enumerate() {
         *v = s.load(&scores[i * S::LANES..]);
         most = s.max(most, *v);
@@ -523,13 +529,16 @@ fn block_weights<S: Simd>(
     for i in 0..parts {
         total = s.add(total, s.load(&scores[i * S::LANES..]));
     }
-    let shrink = if max > f32::MIN {
-        (max - new_max).exp()
+    let shrink = if new_max == *max {
+        1.0
+    } else if *max > f32::MIN {
+        (*max - new_max).exp()
     } else {
         0.0
     };
     *sum = *sum * shrink + s.sum(total);
-    new_max
+    *max = new_max;
+    shrink
 }
 
 /// Adds weighted values to dimensions `at .. at + C * LANES` of all accumulators.

@@ -23,6 +23,7 @@ use header::{Header, Storage, TensorEntry};
 #[derive(Debug)]
 pub struct Gguf {
     path: PathBuf,
+    architecture: String,
     header: Header,
     file_bytes: u64,
     data: Option<Mmap>,
@@ -92,13 +93,14 @@ impl Gguf {
         let file_bytes = attributes.len();
         let reader = BufReader::with_capacity(1 << 18, &file);
         let header = header::read_header(reader, file_bytes, path)?;
-        let gguf = Gguf {
+        let mut gguf = Gguf {
             path: path.to_owned(),
+            architecture: String::new(),
             header,
             file_bytes,
             data: None,
         };
-        gguf.require_str("general.architecture")?;
+        gguf.architecture = gguf.require_str("general.architecture")?.to_owned();
         Ok((gguf, file))
     }
 
@@ -109,10 +111,7 @@ impl Gguf {
 
     /// `general.architecture`, such as `llama`.
     pub fn architecture(&self) -> &str {
-        match self.value("general.architecture") {
-            Some(Value::String(name)) => name,
-            _ => unreachable!("checked when the file was opened"),
-        }
+        &self.architecture
     }
 
     /// All metadata in the file's order.

@@ -108,11 +108,18 @@ pub(super) fn adopt(store: &Store, path: TempPath) -> Result<FinishedBlob, Store
     let mut hasher = Sha256::new();
     let size_bytes = io::copy(&mut file, &mut hasher).map_err(failed)?;
     let digest = Digest::finish(hasher);
-    let blob = FinishedBlob { digest, size_bytes, existed: store.has_blob(&digest) };
+    let blob = FinishedBlob {
+        digest,
+        size_bytes,
+        existed: store.has_blob(&digest),
+    };
     if blob.existed {
         store.touch_blob(&digest)?;
     } else {
-        persist(NamedTempFile::from_parts(file, path), &store.blob_path(&digest))?;
+        persist(
+            NamedTempFile::from_parts(file, path),
+            &store.blob_path(&digest),
+        )?;
     }
     Ok(blob)
 }
@@ -150,8 +157,11 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), StoreError> {
 }
 
 fn touch(path: &Path) -> Result<(), StoreError> {
-    // Read access is enough on Linux for the owner to set times.
-    File::open(path)
-        .and_then(|file| file.set_modified(SystemTime::now()))
-        .map_err(|e| StoreError::io("touch", path, e))
+    let touched = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
+    match touched.map_err(|error| (error.kind(), error)) {
+        // A store of someone else: it is theirs to prune.
+        Err((io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem, _)) => Ok(()),
+        Err((_, error)) => Err(StoreError::io("touch", path, error)),
+        Ok(()) => Ok(()),
+    }
 }

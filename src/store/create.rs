@@ -4,7 +4,7 @@ mod base;
 mod build;
 mod request;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use tokio::sync::mpsc;
 

@@ -68,7 +68,13 @@ impl ModelName {
     ///
     /// A colon starts a tag only after the last slash, so that ports of hosts survive. Source
     /// suffixes are not looked at: see [`ModelRef::parse`].
+    ///
+    /// A file of the Hugging Face Hub may be written as a path, `hf.co/user/repository/file.gguf`;
+    /// the file is then the tag.
     pub fn parse(text: &str) -> Result<ModelName, NameError> {
+        if let Some(parts) = hub_file(text) {
+            return ModelName::from_parts(parts);
+        }
         let (rest, tag) = match text.rfind(':') {
             Some(at) if text.rfind('/').is_none_or(|slash| at > slash) => {
                 (&text[..at], &text[at + 1..])
@@ -321,6 +327,24 @@ impl ModelRef {
     }
 }
 
+fn hub_file(text: &str) -> Option<Parts<'_>> {
+    let path = text.strip_prefix("https://").unwrap_or(text);
+    let parts: Vec<&str> = path.split('/').collect();
+    let [host, namespace, model, tag] = parts[..] else {
+        return None;
+    };
+    let is_hub = ["hf.co", "huggingface.co"]
+        .iter()
+        .any(|hub| host.eq_ignore_ascii_case(hub));
+    (is_hub && tag.to_ascii_lowercase().ends_with(".gguf")).then_some(Parts {
+        scheme: Scheme::Https,
+        host,
+        namespace,
+        model,
+        tag,
+    })
+}
+
 fn split_source(text: &str) -> (String, Source) {
     let Some((before, suffix)) = text.rsplit_once(':') else {
         return (text.to_owned(), Source::Unspecified);
@@ -409,6 +433,11 @@ mod tests {
                 "hf.co/u/r.gguf:Q4_K_M",
                 "hf.co/u/r.gguf:Q4_K_M",
                 "hf.co/u/r.gguf:Q4_K_M",
+            ),
+            (
+                "hf.co/u/r/f.Q8_0.gguf",
+                "hf.co/u/r:f.Q8_0.gguf",
+                "hf.co/u/r:f.Q8_0.gguf",
             ),
             (
                 "localhost:5000/a/b",

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::error::{RegistryError, StoreError};
+use super::error::StoreError;
 use super::name::ModelName;
 use super::{Progress, Store};
 
@@ -114,7 +114,7 @@ impl Registry {
     /// A client. Proxies are those of the environment.
     ///
     /// # Errors
-    /// [`RegistryError::Transport`] if the TLS library cannot be set up.
+    /// [`RegistryError::Transport`](super::RegistryError::Transport) if the TLS library cannot be set up.
     pub fn new(options: RegistryOptions) -> Result<Registry, StoreError> {
         let agent = format!(
             "ollama/{} ({} {}) wick/{}",

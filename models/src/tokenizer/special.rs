@@ -66,7 +66,7 @@ impl SpecialTokens {
             fim: None,
         };
         if kind == "bert" {
-            // The files' flags are not read for these by anyone, and texts always have both ends.
+            // Texts of these always have both ends, whatever the file says.
             (special.add_bos, special.add_separator) = (true, true);
         }
         let prefix = ids.first(&["fim_pre_token_id", "prefix_token_id"], named.fim_prefix)?;

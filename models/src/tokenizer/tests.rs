@@ -18,7 +18,7 @@ pub(crate) fn fixtures() -> Option<PathBuf> {
         },
         PathBuf::from,
     );
-    // Worktrees lie one folder deeper than the main checkout.
+    // A checkout may lie one folder deeper.
     let deeper = PathBuf::from(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../../shared/fixtures"

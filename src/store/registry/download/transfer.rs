@@ -245,11 +245,23 @@ impl Job {
         response: &mut Response,
     ) -> Result<(), StoreError> {
         let stall = self.session.stall();
+        let mut heard = Instant::now();
         while writer.missing() > 0 {
-            let chunk = match timeout(stall, response.chunk()).await {
+            // Bytes that wait for company are not kept waiting while the line is quiet.
+            let patience = if writer.is_flushed() {
+                stall
+            } else {
+                stall.min(WRITE_AFTER)
+            };
+            let chunk = match timeout(patience, response.chunk()).await {
                 Ok(chunk) => chunk.map_err(|error| transport(&error))?,
+                Err(_) if heard.elapsed() < stall => {
+                    writer.flush().await?;
+                    continue;
+                }
                 Err(_) => return Err(RegistryError::Stalled(stall.as_secs()).into()),
             };
+            heard = Instant::now();
             let Some(chunk) = chunk else {
                 let text = format!("the connection ended {} bytes too early", writer.missing());
                 return Err(RegistryError::Transport(text).into());
@@ -268,7 +280,7 @@ impl Job {
             .get(CONTENT_RANGE)
             .and_then(|value| value.to_str().ok());
         let wrong = || RegistryError::WrongRange {
-            asked: asked.to_owned(),
+            asked: asked.trim_start_matches("bytes=").to_owned(),
             got: got.unwrap_or("the whole").to_owned(),
         };
         if response.status() != StatusCode::PARTIAL_CONTENT {
@@ -357,6 +369,10 @@ impl PartWriter {
     /// Bytes that are still to come.
     fn missing(&self) -> u64 {
         self.part.size - self.part.completed - self.buffer.len() as u64
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.buffer.is_empty()
     }
 
     /// Takes bytes; what goes beyond the part's end is not the part's.
