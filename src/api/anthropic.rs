@@ -67,7 +67,7 @@ async fn messages(
     let estimate = request.estimated_tokens();
     let mut answer = match verbs::text::text(&app, request.translate()?).await? {
         Outcome::Answer(answer) => answer,
-        Outcome::Loaded | Outcome::Unloaded | Outcome::Rendered(_) => {
+        Outcome::Loaded | Outcome::Unloaded | Outcome::Rendered { .. } => {
             return Err(ApiError::BadRequest("messages is required".to_owned()).into());
         }
     };

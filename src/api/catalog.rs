@@ -5,11 +5,12 @@ use std::hash::Hash;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tracing::warn;
 use wick_models::Gguf;
 use wick_models::gguf::Value;
 
 use crate::engine::{Lease, LoadOptions, LoadRequest};
-use crate::prompt::render::{Capability, ModelPrompt, PromptParts};
+use crate::prompt::render::{Capability, ModelPrompt, PromptError, PromptParts};
 use crate::store::{ModelName, StoreError, StoredModel};
 
 use super::App;
@@ -201,7 +202,7 @@ impl App {
             Ok(Facts::read(&Gguf::header_only(&path)?)?)
         })?;
         let prompt = cached(&self.catalog.prompts, &stored.digest, || {
-            Ok(ModelPrompt::new(PromptParts {
+            let parts = PromptParts {
                 template: stored.template.clone(),
                 jinja: facts.jinja.clone(),
                 system: stored.system.clone().unwrap_or_default(),
@@ -216,7 +217,8 @@ impl App {
                 family: facts.architecture.clone(),
                 model: stored.name.model().to_owned(),
                 go_template: self.config.go_template,
-            })?)
+            };
+            read_templates(&stored.name, parts)
         })?;
         Ok(Some(Model {
             stored,
@@ -224,6 +226,22 @@ impl App {
             facts,
             prompt,
         }))
+    }
+}
+
+/// A file's own template may need what no engine but its maker's has. Chats then go through a
+/// general one, so that the model can be used at all.
+fn read_templates(name: &ModelName, parts: PromptParts) -> Result<ModelPrompt, ApiError> {
+    let general = PromptParts {
+        jinja: None,
+        ..parts.clone()
+    };
+    match ModelPrompt::new(parts) {
+        Err(PromptError::Jinja(error)) => {
+            warn!(model = %name, "the template in the file of {name} is not used: {error}");
+            Ok(ModelPrompt::new(general)?)
+        }
+        other => Ok(other?),
     }
 }
 

@@ -241,6 +241,26 @@ async fn a_jinja_template_of_the_file_is_used_where_there_is_no_other() {
 }
 
 #[tokio::test]
+async fn a_template_that_nobody_can_read_does_not_make_a_model_useless() {
+    let server = Server::start();
+    let template = "{% for m in messages %}{{ m.content }}";
+    server
+        .create("parrot", &gguf::parrot(Some(template)), json!({}))
+        .await;
+    let rendered = server
+        .say(json!({"messages": user("hi"), "_debug_render_only": true}))
+        .await;
+    let text = rendered["_debug_info"]["rendered_template"]
+        .as_str()
+        .unwrap();
+    assert!(text.contains("user\nhi"), "{text}");
+    let raw = server
+        .say(json!({"prompt": "<|hello|>", "raw": true}))
+        .await;
+    assert_eq!(raw["response"], "Hello there!");
+}
+
+#[tokio::test]
 async fn logprobs_flow_while_calls_are_held_back() {
     let server = Server::with_parrot(TOOLS).await;
     let request = json!({

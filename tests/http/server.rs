@@ -1,5 +1,6 @@
 //! The real server, one per test, with folders of its own.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,6 +11,9 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::gguf;
+
+/// Name of the server's log in its folder.
+const LOG: &str = "server.log";
 
 /// Prompts are the messages' texts, one after the other: the last one picks the parrot's script.
 pub(crate) const PLAIN: &str = "{{ range .Messages }}{{ .Content }}{{ end }}";
@@ -62,7 +66,7 @@ impl Server {
             .env("WICK_THREADS", "1")
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+            .stderr(File::create(folder.path().join(LOG)).expect("a log"));
         let mut child = command.spawn().expect("the server starts");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("stdout is a pipe");
@@ -200,6 +204,10 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.folder.path().join(LOG));
+            println!("the server said:\n{}", log.unwrap_or_default());
+        }
     }
 }
 

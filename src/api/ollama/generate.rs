@@ -72,10 +72,10 @@ pub(super) async fn generate(
     let mut answer = match verbs::text::text(&app, request.translate()?).await? {
         Outcome::Loaded => return Ok(idle(&model, "load")),
         Outcome::Unloaded => return Ok(idle(&model, "unload")),
-        Outcome::Rendered(rendered) => {
+        Outcome::Rendered { text, images } => {
             let debug_info = DebugInfo {
-                image_count: rendered.images.len() as u64,
-                rendered_template: rendered.text,
+                image_count: images as u64,
+                rendered_template: text,
             };
             let response = GenerateResponse::new(&model);
             return Ok(Json(GenerateResponse {

@@ -72,27 +72,58 @@ async fn drain(mut lines: Receiver<Progress>) {
     while lines.recv().await.is_some() {}
 }
 
+/// Every line that the work says, and the error it ends with, if it does.
 fn frames(work: Work, lines: Receiver<Progress>) -> impl stream::Stream<Item = Frame> {
-    stream::unfold((Some(work), lines), |(mut work, mut lines)| async move {
-        loop {
-            let Some(running) = &mut work else {
-                // What was said before the end is still to be read.
-                let line = lines.recv().await?;
-                return Some((Frame::line(&line), (work, lines)));
-            };
+    let begin = (Some(work), lines, None);
+    stream::unfold(begin, |(mut work, mut lines, mut error)| async move {
+        while let Some(running) = &mut work {
             tokio::select! {
                 biased;
-                Some(line) = lines.recv() => return Some((Frame::line(&line), (work, lines))),
+                Some(line) = lines.recv() => {
+                    return Some((Frame::line(&line), (work, lines, error)));
+                }
                 result = running => {
                     work = None;
-                    if let Err(error) = result {
-                        while lines.try_recv().is_ok() {}
-                        let error = ApiError::from(error);
-                        tracing::warn!("{error}");
-                        return Some((Frame::line(&error.body(Dialect::Ollama)), (work, lines)));
-                    }
+                    error = result.err().map(ApiError::from);
                 }
             }
         }
+        // What was said before the end comes before the end.
+        if let Ok(line) = lines.try_recv() {
+            return Some((Frame::line(&line), (work, lines, error)));
+        }
+        let error = error.take()?;
+        tracing::warn!("{error}");
+        let last = Frame::line(&error.body(Dialect::Ollama));
+        Some((last, (work, lines, None)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+
+    use super::*;
+    use crate::store::NameError;
+
+    #[tokio::test]
+    async fn an_error_comes_after_all_that_was_said() {
+        let (sender, lines) = mpsc::channel(LINES);
+        let work: Work = Box::pin(async move {
+            for status in ["a", "b"] {
+                sender
+                    .send(Progress::status(status))
+                    .await
+                    .expect("somebody listens");
+            }
+            Err(StoreError::Name(NameError::Invalid))
+        });
+        let frames: Vec<Frame> = frames(work, lines).collect().await;
+        let want = [
+            json!({"status": "a"}),
+            json!({"status": "b"}),
+            json!({"error": "invalid model name"}),
+        ];
+        assert_eq!(frames, want.iter().map(Frame::line).collect::<Vec<_>>());
+    }
 }

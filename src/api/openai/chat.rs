@@ -80,8 +80,8 @@ pub(super) async fn chat(
     };
     let mut answer = match verbs::text::text(&app, request.translate()?).await? {
         Outcome::Answer(answer) => answer,
-        Outcome::Rendered(rendered) => {
-            let info = json!({"rendered_template": rendered.text});
+        Outcome::Rendered { text, .. } => {
+            let info = json!({"rendered_template": text});
             return Ok(Json(json!({"model": head.model, "_debug_info": info})).into_response());
         }
         Outcome::Loaded | Outcome::Unloaded => {

@@ -64,7 +64,7 @@ pub(super) async fn responses(
     let head = Head::of(&request);
     let mut answer = match verbs::text::text(&app, request.translate()?).await? {
         Outcome::Answer(answer) => answer,
-        Outcome::Loaded | Outcome::Unloaded | Outcome::Rendered(_) => {
+        Outcome::Loaded | Outcome::Unloaded | Outcome::Rendered { .. } => {
             return Err(ApiError::BadRequest("input is required".to_owned()).into());
         }
     };

@@ -1,8 +1,11 @@
 //! Text: from a request in native terms to a running answer.
 
+use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Map, Value};
+use wick_models::{AddSpecial, Specials, Tokenizer};
 
 use crate::api::App;
 use crate::api::catalog::{Model, blocking};
@@ -86,7 +89,12 @@ pub(crate) enum Outcome {
     /// Nothing to write; the model will go.
     Unloaded,
     /// The prompt.
-    Rendered(Box<Rendered>),
+    Rendered {
+        /// What the model would have read.
+        text: String,
+        /// Images in it.
+        images: usize,
+    },
     /// An answer that is being written.
     Answer(Box<Answer>),
 }
@@ -214,10 +222,9 @@ impl Prepared {
         lease: Lease,
         constraint: Option<Constraint>,
     ) -> Result<Prepared, ApiError> {
-        let rendered = render(&model, &request, &lease)?;
-        let tokens = lease
-            .tokenizer()
-            .encode(&rendered.text, wick_models::AddSpecial::Yes)?;
+        let counter = Counter::new(lease.tokenizer().clone());
+        let rendered = render(&model, &request, &lease, &counter)?;
+        let tokens = counter.tokens(&rendered.text)?;
         let room = Room {
             context_tokens: lease.context_tokens(),
             keep: options.keep,
@@ -237,7 +244,11 @@ impl Prepared {
 
     async fn start(self, started: Instant) -> Result<Outcome, ApiError> {
         if self.request.render_only {
-            return Ok(Outcome::Rendered(Box::new(self.rendered)));
+            let images = self.rendered.images.len();
+            return Ok(Outcome::Rendered {
+                text: self.rendered.text,
+                images,
+            });
         }
         let generation = Generation {
             prompt: self.tokens,
@@ -266,13 +277,49 @@ impl Prepared {
     }
 }
 
-fn render(model: &Model, request: &TextRequest, lease: &Lease) -> Result<Rendered, ApiError> {
-    let tokenizer = lease.tokenizer().clone();
-    let count = |text: &str| {
-        tokenizer
-            .encode(text, wick_models::AddSpecial::Yes)
-            .map_or(usize::MAX, |t| t.len())
-    };
+/// Turns texts into tokens and remembers the last one: a prompt is measured before it is used.
+struct Counter {
+    tokenizer: Arc<Tokenizer>,
+    last: RefCell<(String, Vec<u32>)>,
+}
+
+impl Counter {
+    fn new(tokenizer: Arc<Tokenizer>) -> Counter {
+        Counter {
+            tokenizer,
+            last: RefCell::default(),
+        }
+    }
+
+    /// More than any context holds for a text that has no tokens.
+    fn count(&self, text: &str) -> usize {
+        match self.tokenizer.encode(text, AddSpecial::Yes) {
+            Ok(tokens) => {
+                let count = tokens.len();
+                self.last.replace((text.to_owned(), tokens));
+                count
+            }
+            Err(_) => usize::MAX / 2,
+        }
+    }
+
+    fn tokens(&self, text: &str) -> Result<Vec<u32>, wick_models::Error> {
+        let (last, tokens) = self.last.take();
+        if last == text && !text.is_empty() {
+            return Ok(tokens);
+        }
+        self.tokenizer.encode(text, AddSpecial::Yes)
+    }
+}
+
+fn render(
+    model: &Model,
+    request: &TextRequest,
+    lease: &Lease,
+    counter: &Counter,
+) -> Result<Rendered, ApiError> {
+    let tokenizer = lease.tokenizer();
+    let count = |text: &str| counter.count(text);
     let budget = Budget {
         tokens: &count,
         context_tokens: lease.context_tokens(),
@@ -306,7 +353,7 @@ fn render(model: &Model, request: &TextRequest, lease: &Lease) -> Result<Rendere
                 let text = format!("context has token {bad}, the model knows {vocab} tokens");
                 return Err(ApiError::BadRequest(text));
             }
-            let before = tokenizer.decode(&completion.context, wick_models::Specials::Keep);
+            let before = tokenizer.decode(&completion.context, Specials::Keep);
             rendered.text.insert_str(0, &before);
             Ok(rendered)
         }
