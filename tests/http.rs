@@ -22,6 +22,8 @@ mod layers;
 mod lifecycle;
 #[path = "http/openai.rs"]
 mod openai;
+#[path = "http/registry.rs"]
+mod registry;
 #[path = "http/server.rs"]
 mod server;
 #[path = "http/store.rs"]
