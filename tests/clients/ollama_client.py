@@ -78,6 +78,20 @@ client.copy("child", "copied")
 assert client.delete("copied").status == "success"
 assert any(m.model == "parrot:latest" or m.context_length == 256 for m in client.ps().models)
 
+# To a registry and back, where there is one.
+registry_model = os.environ.get("REGISTRY_MODEL")
+if registry_model:
+    client.copy("parrot", registry_model)
+    assert [p.status for p in client.push(registry_model, insecure=True, stream=True)][-1] == "success"
+    client.delete(registry_model)
+    steps = list(client.pull(registry_model, insecure=True, stream=True))
+    assert [s.status for s in steps][0] == "pulling manifest" and steps[-1].status == "success", steps
+    assert any(s.digest and s.completed == s.total for s in steps), steps
+    assert client.generate(model=registry_model, prompt="<|hello|>").response == "Hello there!"
+    assert client.pull(registry_model, insecure=True).status == "success"
+else:
+    print("skipped: no registry to pull from")
+
 # Errors arrive as such.
 for work, status in [
     (lambda: client.show("nobody"), 404),

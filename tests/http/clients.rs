@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::gguf;
+use crate::registry::Registry;
 use crate::server::{INSERT, Server, THINKING, TOOLS};
 
 fn clients() -> Option<PathBuf> {
@@ -34,6 +35,10 @@ async fn server() -> Server {
 /// Runs a script, which ends badly if anything is not as it should be.
 async fn run(program: PathBuf, script: &str) {
     let server = server().await;
+    let registry = Registry::start(&server).await;
+    let model = registry
+        .as_ref()
+        .map(|registry| format!("{}/me/parrot:v1", registry.address));
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/clients")
         .join(script);
@@ -42,6 +47,7 @@ async fn run(program: PathBuf, script: &str) {
         .arg(&script)
         .env("OLLAMA_HOST", &server.url)
         .env("PARROT_GGUF", server.home().join("parrot.gguf"))
+        .env("REGISTRY_MODEL", model.unwrap_or_default())
         .env("NO_PROXY", "127.0.0.1")
         .env("no_proxy", "127.0.0.1");
     if script.extension().is_some_and(|kind| kind == "mjs") {

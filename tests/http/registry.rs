@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 use crate::gguf;
 use crate::server::{PLAIN, Server};
 
-struct Registry {
+pub(crate) struct Registry {
     child: Child,
-    address: String,
+    pub(crate) address: String,
     _folder: tempfile::TempDir,
 }
 
 impl Registry {
     /// Nothing where there is no such program.
-    async fn start(server: &Server) -> Option<Registry> {
+    pub(crate) async fn start(server: &Server) -> Option<Registry> {
         let folder = tempfile::tempdir().unwrap();
         // The port is free again at once; nobody else asks for it in between.
         let address = TcpListener::bind("127.0.0.1:0")
