@@ -87,7 +87,12 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = tokio::runtime::Runtime::new()
         .map_err(CliError::Terminal)
-        .and_then(|runtime| runtime.block_on(execute(arguments)));
+        .and_then(|runtime| {
+            let result = runtime.block_on(execute(arguments));
+            // A load or a conversion still under way must not hold up the end of the process.
+            runtime.shutdown_background();
+            result
+        });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of a pipe has seen enough.

@@ -19,7 +19,8 @@ pub use host::Host;
 
 use duration::{keep_alive, parse_duration};
 
-/// The version of Ollama that this program stands in for; clients switch features on by it.
+/// The version of Ollama that this program stands in for. Clients switch features on by it: tools, structured
+/// outputs and thinking came by 0.9, the Responses API with 0.13.3; all that is served was there in this release.
 pub const API_VERSION: &str = "0.13.5";
 
 const DEFAULT_KEEP_ALIVE: KeepAlive = KeepAlive::For(Duration::from_secs(5 * 60));

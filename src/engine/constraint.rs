@@ -29,7 +29,7 @@ impl Grammars {
                 factory.quiet();
                 Self(factory)
             })
-            .map_err(|reason| EngineError::Constraint(reason.to_string()))
+            .map_err(|reason| EngineError::Constraint(first_line(reason)))
     }
 
     /// A fresh mask for `constraint`.
@@ -43,17 +43,14 @@ impl Grammars {
             .create_parser(TopLevelGrammar::from_json_schema(schema));
         parser
             .map(|parser| Mask(Matcher::new(Ok(parser))))
-            .map_err(|reason| EngineError::Constraint(reason.to_string()))
+            .map_err(|reason| EngineError::Constraint(first_line(reason)))
     }
 }
 
 impl Mask {
     /// Sets the logits of tokens that may not come next to negative infinity.
     pub(super) fn apply(&mut self, logits: &mut [f32]) -> Result<(), String> {
-        let allowed = self
-            .0
-            .compute_mask_or_eos()
-            .map_err(|reason| reason.to_string())?;
+        let allowed = self.0.compute_mask_or_eos().map_err(first_line)?;
         allowed.iter_unset_entries(|id| {
             if let Some(logit) = logits.get_mut(id) {
                 *logit = f32::NEG_INFINITY;
@@ -64,9 +61,7 @@ impl Mask {
 
     /// Takes the token drawn and gives those that must follow it.
     pub(super) fn accept(&mut self, token: u32) -> Result<Vec<u32>, String> {
-        self.0
-            .consume_token(token)
-            .map_err(|reason| reason.to_string())?;
+        self.0.consume_token(token).map_err(first_line)?;
         Ok(if self.0.is_stopped() {
             Vec::new()
         } else {
@@ -79,6 +74,8 @@ impl Mask {
 struct Vocabulary {
     tokenizer: Arc<Tokenizer>,
     trie: TokTrie,
+    /// Whether the tokenizer gives back just the bytes it was given; SentencePiece puts a space in front.
+    exact: bool,
 }
 
 impl Vocabulary {
@@ -98,7 +95,16 @@ impl Vocabulary {
         };
         let words: Vec<Vec<u8>> = (0..size).map(word).collect();
         let trie = TokTrie::from(&TokRxInfo::new(size, end), &words);
-        Ok(Self { tokenizer, trie })
+        let probe = tokenizer.encode("{", AddSpecial::No).unwrap_or_default();
+        let exact = probe
+            .iter()
+            .flat_map(|&id| tokenizer.token_bytes(id))
+            .eq(b"{");
+        Ok(Self {
+            tokenizer,
+            trie,
+            exact,
+        })
     }
 }
 
@@ -108,6 +114,9 @@ impl TokenizerEnv for Vocabulary {
     }
 
     fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<TokenId> {
+        if !self.exact {
+            return self.trie.greedy_tokenize(bytes);
+        }
         let tokens = |text: &str| {
             self.tokenizer
                 .encode(text, AddSpecial::No)
@@ -115,4 +124,18 @@ impl TokenizerEnv for Vocabulary {
         };
         self.trie.tokenize_with_greedy_fallback(bytes, tokens)
     }
+
+    fn tokenize_is_canonical(&self) -> bool {
+        self.exact
+    }
+}
+
+/// The first line of what `llguidance` says; the rest is the state of its parser.
+fn first_line(reason: impl std::fmt::Display) -> String {
+    reason
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }

@@ -172,8 +172,12 @@ impl Sampler {
         let slope = products / squares;
         let epsilon = slope - 1.0;
         let vocabulary = choices.len() as f32;
-        let keep =
-            (epsilon * self.surprise.exp2() / (1.0 - vocabulary.powf(-epsilon))).powf(1.0 / slope);
+        // The quotient's limit where the distribution falls exactly as one over the rank.
+        let scale = match epsilon.abs() < 1e-3 {
+            true => 1.0 / vocabulary.ln(),
+            false => epsilon / (1.0 - vocabulary.powf(-epsilon)),
+        };
+        let keep = (scale * self.surprise.exp2()).powf(1.0 / slope);
         if keep.is_finite() {
             choices.truncate((keep as usize).max(1));
         }

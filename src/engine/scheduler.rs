@@ -253,21 +253,22 @@ impl Scheduler {
                 }
             })
             .collect();
-        let logits = match self.decoder.forward(&segments) {
-            Ok(logits) => logits,
+        let row_length = self.decoder.info().vocab_size.max(1);
+        let vocabulary = self.tokenizer.vocab_size().min(row_length);
+        let rows: Vec<Vec<f32>> = match self.decoder.forward(&segments) {
+            // Rows beyond the vocabulary are padding of the output matrix.
+            Ok(logits) => logits
+                .chunks_exact(row_length)
+                .map(|row| row[..vocabulary].to_vec())
+                .collect(),
             Err(reason) => return self.abandon(shares, &reason.to_string()),
         };
-        let vocabulary = self.tokenizer.vocab_size().min(logits.len());
-        let rows = shares.iter().filter(|s| s.draws).count();
-        let mut rows = logits
-            .chunks_exact(logits.len() / rows.max(1))
-            .map(<[f32]>::to_vec);
+        let mut rows = rows.into_iter();
         for share in shares {
             let sequence = &mut self.active[share.index];
             sequence.evaluated += share.tokens;
             if share.draws {
                 let mut row = rows.next().expect("one row per drawing segment");
-                row.truncate(vocabulary.max(1));
                 sequence.advance(&mut row, &self.tokenizer);
             }
         }
