@@ -32,7 +32,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tower_http::decompression::RequestDecompressionLayer;
 use tracing::{info, warn};
 
-use crate::config::Config;
+use crate::config::{Config, KvCacheType};
 use crate::engine::{Engine, EngineConfig};
 use crate::store::{Registry, RegistryOptions, Store, StoreError};
 
@@ -133,6 +133,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let stop = stop_signal()?;
+    if config.kv_cache_type != KvCacheType::F16 {
+        warn!("OLLAMA_KV_CACHE_TYPE is not heeded yet: the cache is f16");
+    }
     let app = App::new(config, address)?;
     let engine = app.engine.clone();
     say_address(address);

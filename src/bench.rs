@@ -92,11 +92,18 @@ pub fn run(plan: &Plan) -> Result<Report, Error> {
     let decoder = load_decoder(&gguf, &options)?;
     let load_seconds = started.elapsed().as_secs_f64();
     let weight_bytes = decoder.resident_bytes();
+    let file_bytes = gguf.file_bytes();
+    // The weights are packed; the mapped file would count as resident.
+    drop(gguf);
     let mut own = Subject::new(decoder, plan, plan.batch.max(1))?;
     own.once(plan)?;
     let resident_bytes = resident_bytes();
     let mut peer = match plan.candle {
-        true => Some(Subject::new(load_candle(&gguf)?, plan, 1)?),
+        true => Some(Subject::new(
+            load_candle(&Gguf::open(&plan.gguf)?)?,
+            plan,
+            1,
+        )?),
         false => None,
     };
     if let Some(peer) = &mut peer {
@@ -123,7 +130,7 @@ pub fn run(plan: &Plan) -> Result<Report, Error> {
         memory_bytes_per_second: memory_bytes_per_second(threads),
         isa: own.decoder.isa().to_owned(),
         threads,
-        file_bytes: gguf.file_bytes(),
+        file_bytes,
         candle: peer.map(|_| PeerRates {
             prompt_tokens_per_second: median(&peer_rates.prompt),
             decode_tokens_per_second: median(&peer_rates.decode),

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use llguidance::api::TopLevelGrammar;
-use llguidance::{Matcher, ParserFactory};
+use llguidance::{JsonCompileOptions, Matcher, ParserFactory};
 use serde_json::json;
 use toktrie::{InferenceCapabilities, TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
 use wick_models::{AddSpecial, Tokenizer};
 
 use super::{Constraint, EngineError};
+
+/// Space between the parts of JSON, as llama.cpp allows it: without a bound a small model can go on indenting
+/// until its tokens run out.
+const SPACE: &str = r" |\n[ \t]{0,20}";
 
 /// Makes masks for one vocabulary.
 pub(super) struct Grammars(ParserFactory);
@@ -19,11 +23,12 @@ pub(super) struct Mask(Matcher);
 impl Grammars {
     /// Sorts the vocabulary into a trie; a tenth of a second for 128k tokens.
     pub(super) fn new(tokenizer: Arc<Tokenizer>) -> Result<Self, EngineError> {
-        let env: TokEnv = Arc::new(Vocabulary::new(tokenizer)?);
+        let vocabulary = Vocabulary::new(tokenizer)?;
         let able = InferenceCapabilities {
-            ff_tokens: true,
+            ff_tokens: vocabulary.exact,
             ..InferenceCapabilities::default()
         };
+        let env: TokEnv = Arc::new(vocabulary);
         ParserFactory::new(&env, able, &[])
             .map(|mut factory| {
                 factory.quiet();
@@ -34,10 +39,17 @@ impl Grammars {
 
     /// A fresh mask for `constraint`.
     pub(super) fn mask(&self, constraint: &Constraint) -> Result<Mask, EngineError> {
-        let schema = match constraint {
+        let mut schema = match constraint {
             Constraint::Json => json!({"type": "object"}),
             Constraint::Schema(schema) => schema.clone(),
         };
+        if schema.is_object() {
+            let options = JsonCompileOptions {
+                whitespace_pattern: Some(SPACE.to_owned()),
+                ..JsonCompileOptions::default()
+            };
+            options.apply_to(&mut schema);
+        }
         let parser = self
             .0
             .create_parser(TopLevelGrammar::from_json_schema(schema));

@@ -70,6 +70,7 @@ pub(super) fn start(
         commands,
         waiting: VecDeque::new(),
         active: Vec::new(),
+        logits: Vec::new(),
     };
     let thread = std::thread::Builder::new()
         .name("wick-scheduler".into())
@@ -85,6 +86,8 @@ struct Scheduler {
     commands: mpsc::Receiver<Command>,
     waiting: VecDeque<Sequence>,
     active: Vec<Sequence>,
+    /// Logits of one step, which sampling changes.
+    logits: Vec<f32>,
 }
 
 /// The share of one sequence in a step.
@@ -254,22 +257,22 @@ impl Scheduler {
             })
             .collect();
         let row_length = self.decoder.info().vocab_size.max(1);
+        // Rows beyond the vocabulary are padding of the output matrix.
         let vocabulary = self.tokenizer.vocab_size().min(row_length);
-        let rows: Vec<Vec<f32>> = match self.decoder.forward(&segments) {
-            // Rows beyond the vocabulary are padding of the output matrix.
-            Ok(logits) => logits
-                .chunks_exact(row_length)
-                .map(|row| row[..vocabulary].to_vec())
-                .collect(),
+        match self.decoder.forward(&segments) {
+            Ok(logits) => {
+                self.logits.clear();
+                self.logits.extend_from_slice(logits);
+            }
             Err(reason) => return self.abandon(shares, &reason.to_string()),
-        };
-        let mut rows = rows.into_iter();
+        }
+        let mut rows = self.logits.chunks_exact_mut(row_length);
         for share in shares {
             let sequence = &mut self.active[share.index];
             sequence.evaluated += share.tokens;
             if share.draws {
-                let mut row = rows.next().expect("one row per drawing segment");
-                sequence.advance(&mut row, &self.tokenizer);
+                let row = rows.next().expect("one row per drawing segment");
+                sequence.advance(&mut row[..vocabulary], &self.tokenizer);
             }
         }
         for share in shares {

@@ -45,6 +45,36 @@ async fn greedy_answers_are_known() {
     }
 }
 
+#[tokio::test]
+async fn a_form_holds_where_the_tokenizer_puts_spaces_in_front() {
+    let Some(folder) = fixtures() else {
+        println!("skipped: there is no folder of fixtures");
+        return;
+    };
+    let server = Server::start();
+    let weights = std::fs::read(folder.join("stories260K.gguf")).unwrap();
+    server.create("stories", &weights, json!({})).await;
+    let form = json!({
+        "type": "object",
+        "properties": {"name": {"type": "string", "maxLength": 5}, "old": {"type": "boolean"}},
+        "required": ["name", "old"], "additionalProperties": false,
+    });
+    let request = json!({
+        "model": "stories", "prompt": "Once", "stream": false, "format": form,
+        "options": {"temperature": 0, "num_predict": 200},
+    });
+    let answer = server.post("/api/generate", request).await.json();
+    let text = answer["response"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{answer}"));
+    let value: Value = serde_json::from_str(text).expect("JSON");
+    assert!(
+        value["name"].is_string() && value["old"].is_boolean(),
+        "{value}"
+    );
+    assert_eq!(answer["done_reason"], "stop");
+}
+
 /// Prompt, number of tokens and text of each known answer.
 fn cases(known: &Value) -> Vec<(String, usize, String)> {
     let list = known
