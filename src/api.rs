@@ -25,10 +25,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::IntoResponse;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 use tracing::{info, warn};
 
@@ -110,18 +113,16 @@ pub fn router(app: App) -> Router {
     // Clients of these two send large prompts compressed; how large is checked behind this layer.
     let compressed = openai::router()
         .merge(anthropic::router())
-        .layer(
-            RequestDecompressionLayer::new()
-                .no_gzip()
-                .no_br()
-                .no_deflate(),
-        )
+        .layer(RequestDecompressionLayer::new())
         .layer(from_fn(body::note_compression));
     ollama::router()
         .merge(compressed)
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
         .layer(from_fn_with_state(app.clone(), hosts::guard))
+        .layer(CatchPanicLayer::custom(|_| {
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }))
         .with_state(app)
 }
 
