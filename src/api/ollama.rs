@@ -11,11 +11,10 @@ mod generate;
 pub(crate) mod models;
 mod progress;
 mod ps;
-mod pull;
-mod push;
 mod show;
 mod status;
 mod tags;
+mod transfer;
 mod version;
 pub(crate) mod wire;
 
@@ -42,8 +41,8 @@ pub(crate) fn router() -> Router<App> {
         .route("/api/chat", post(chat::chat))
         .route("/api/embed", post(embed::embed))
         .route("/api/embeddings", post(embeddings::embeddings))
-        .route("/api/pull", post(pull::pull))
-        .route("/api/push", post(push::push))
+        .route("/api/pull", post(transfer::pull))
+        .route("/api/push", post(transfer::push))
         .route("/api/create", post(create::create))
         .route("/api/copy", post(copy::copy))
         .route("/api/delete", delete(delete::delete))
