@@ -1,4 +1,4 @@
-//! AVX2, FMA and F16C: tiles of 8 rows, one 32-bit lane per row.
+//! AVX2, FMA and F16C, with and without AVX-VNNI: tiles of 8 rows, one 32-bit lane per row.
 #![expect(unsafe_code, reason = "instructions that only some processors have")]
 
 mod float;
@@ -6,19 +6,30 @@ mod multiply;
 
 use crate::activations::QuantizeRow;
 use crate::attention::{AttendJob, AttendState};
+use crate::project::TileJob;
 use crate::{Isa, Kernels, Pairing, Table, simd};
 use float::Avx2;
 use half::f16;
 
 static KERNELS: Kernels = Kernels {
     isa: Isa::Avx2,
-    table: Table {
+    // SAFETY: `kernels` gives the table out only after it found the instruction sets.
+    table: table(|job, out| unsafe { multiply::multiply::<false>(job, out) }),
+};
+
+static VNNI_KERNELS: Kernels = Kernels {
+    isa: Isa::AvxVnni,
+    // SAFETY: `vnni_kernels` gives the table out only after it found the instruction sets.
+    table: table(|job, out| unsafe { multiply::multiply::<true>(job, out) }),
+};
+
+const fn table(multiply: fn(TileJob<'_>, &mut [f32])) -> Table {
+    Table {
         lanes: 8,
         block_rows: &[4, 3, 2, 1],
         query_vectors: 4,
-        // SAFETY: `kernels` gives the table out only after it found the instruction sets. So below.
-        multiply: |job, out| unsafe { multiply::multiply(job, out) },
-        // SAFETY: see above.
+        multiply,
+        // SAFETY: the tables are given out only where the instruction sets were found. So below.
         quantize_32: |job| unsafe { quantize_32(job) },
         // SAFETY: see above.
         quantize_256: |job| unsafe { quantize_256(job) },
@@ -40,8 +51,8 @@ static KERNELS: Kernels = Kernels {
         attend: |job, state| unsafe { attend(job, state) },
         // SAFETY: see above.
         to_f16: |from, to| unsafe { to_f16(from, to) },
-    },
-};
+    }
+}
 
 /// The table, where the processor has all it needs.
 pub(crate) fn kernels() -> Option<&'static Kernels> {
@@ -49,6 +60,12 @@ pub(crate) fn kernels() -> Option<&'static Kernels> {
         && is_x86_feature_detected!("fma")
         && is_x86_feature_detected!("f16c");
     found.then_some(&KERNELS)
+}
+
+/// The table that uses AVX-VNNI besides.
+pub(crate) fn vnni_kernels() -> Option<&'static Kernels> {
+    kernels().filter(|_| is_x86_feature_detected!("avxvnni"))?;
+    Some(&VNNI_KERNELS)
 }
 
 /// Functions of [`simd`], compiled for these instruction sets.

@@ -39,6 +39,7 @@ mod tests;
 
 pub use activations::Scratch;
 pub use attention::{AttentionBatch, AttentionSegment, BLOCK_TOKENS, EncoderAttention, KvBatch};
+pub use pages::prefer_huge_pages;
 pub use parallel::{Parallel, Serial};
 pub use project::Projection;
 pub use quant::QuantType;
@@ -54,6 +55,8 @@ use project::TileJob;
 pub enum Isa {
     /// AVX-512 F, BW, VL and VNNI.
     Avx512Vnni,
+    /// AVX2, FMA and F16C with AVX-VNNI.
+    AvxVnni,
     /// AVX2, FMA and F16C.
     Avx2,
     /// aarch64 with the dot-product instructions.
@@ -67,6 +70,7 @@ impl Isa {
     pub fn name(self) -> &'static str {
         match self {
             Isa::Avx512Vnni => "avx512-vnni",
+            Isa::AvxVnni => "avx-vnni",
             Isa::Avx2 => "avx2",
             Isa::NeonDotprod => "neon-dotprod",
             Isa::Scalar => "scalar",
@@ -173,6 +177,8 @@ impl Kernels {
             avx512::kernels(),
             #[cfg(target_arch = "aarch64")]
             neon::kernels(),
+            #[cfg(target_arch = "x86_64")]
+            avx2::vnni_kernels(),
             #[cfg(target_arch = "x86_64")]
             avx2::kernels(),
             Some(&scalar::KERNELS),

@@ -66,6 +66,8 @@ pub(crate) trait Simd: Copy {
     fn load(self, x: &[f32]) -> Self::V;
     fn store(self, v: Self::V, out: &mut [f32]);
     fn load_f16(self, x: &[f16]) -> Self::V;
+    /// Asks for the cache line in which `x` begins, where the instruction set can.
+    fn prefetch(self, _x: &[f16]) {}
     fn store_f16(self, v: Self::V, out: &mut [f16]);
     /// Stores integral values within -128 and 127.
     fn store_i8(self, v: Self::V, out: &mut [i8]);

@@ -2,7 +2,7 @@
 
 use half::f16;
 use half::vec::HalfBitsVecExt;
-use wick_kernels::BLOCK_TOKENS;
+use wick_kernels::{BLOCK_TOKENS, prefer_huge_pages};
 
 /// Keys and values of all layers, f16, `[block][kv_head][BLOCK_TOKENS][head_dim]` in each arena.
 #[derive(Default)]
@@ -69,7 +69,9 @@ impl KvCache {
 
 /// Zeros the system hands out on first touch: only for integers does `vec!` ask the allocator for zeroed memory.
 fn zeros(len: usize) -> Vec<f16> {
-    vec![0u16; len].reinterpret_into()
+    let mut arena = vec![0u16; len];
+    prefer_huge_pages(&mut arena);
+    arena.reinterpret_into()
 }
 
 #[cfg(test)]

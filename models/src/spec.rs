@@ -2,7 +2,7 @@
 
 mod rope;
 
-use wick_kernels::Pairing;
+use wick_kernels::{Nonlinearity, Pairing};
 
 use crate::{Error, Gguf};
 pub use rope::{Rope, RopeScaling, RopeTable};
@@ -45,18 +45,9 @@ pub struct DecoderSpec {
     /// Rotary position embedding of the layers that see everything.
     pub rope: Rope,
     /// Gate activation.
-    pub activation: Activation,
+    pub activation: Nonlinearity,
     /// Layers that see only the latest tokens.
     pub window: Option<SlidingWindow>,
-}
-
-/// Activation of the feed-forward gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// `x * sigmoid(x)`.
-    Silu,
-    /// GELU by its tanh approximation.
-    GeluTanh,
 }
 
 /// Which layers see only the latest `tokens` tokens.
@@ -142,9 +133,9 @@ impl DecoderSpec {
             embedding_scale: gemma.then(|| (embedding_length as f32).sqrt()),
             attention_scale: attention_scale(&keys, embedding_length / heads, head_dim)?,
             activation: if gemma {
-                Activation::GeluTanh
+                Nonlinearity::GeluTanh
             } else {
-                Activation::Silu
+                Nonlinearity::Silu
             },
             window: window(&keys, &architecture, &rope)?,
             embedding_length,

@@ -4,6 +4,8 @@
 //! within 127: 15 * 127 * 2 for nibbles, of which 8 may be added up in i16 (30480); 31 * 127 * 2 for five bits, 4 of
 //! them (31496); 63 * 127 * 2 for six bits, 2 of them (32004). Eight bits do not fit; `Q8_0` multiplies sizes with
 //! signed activations, 128 * 127 * 2 = 32512, one at a time.
+//!
+//! With `VNNI`, `vpdpbusd` adds four products in i32 at once: nothing saturates, and eight bits stay unsigned.
 
 use crate::QuantType;
 use crate::activations::{Rows, SUMS_256};
@@ -16,12 +18,12 @@ const PREFETCH: usize = 8192;
 
 /// Calls `$kernel::<$kind, N>` for the job's number of rows.
 macro_rules! for_rows {
-    ($kernel:ident, $kind:ident, $job:expr, $out:expr) => {
+    ($kernel:ident, $kind:ident, $job:expr, $out:expr $(, $vnni:ident)?) => {
         match $job.n {
-            1 => $kernel::<kind::$kind, 1>($job, $out),
-            2 => $kernel::<kind::$kind, 2>($job, $out),
-            3 => $kernel::<kind::$kind, 3>($job, $out),
-            4 => $kernel::<kind::$kind, 4>($job, $out),
+            1 => $kernel::<kind::$kind, 1 $(, $vnni)?>($job, $out),
+            2 => $kernel::<kind::$kind, 2 $(, $vnni)?>($job, $out),
+            3 => $kernel::<kind::$kind, 3 $(, $vnni)?>($job, $out),
+            4 => $kernel::<kind::$kind, 4 $(, $vnni)?>($job, $out),
             n => unreachable!("no kernel for blocks of {n} rows"),
         }
     };
@@ -29,7 +31,7 @@ macro_rules! for_rows {
 
 /// See [`Table::multiply`](crate::Table).
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn multiply(job: TileJob<'_>, out: &mut [f32]) {
+pub(super) fn multiply<const VNNI: bool>(job: TileJob<'_>, out: &mut [f32]) {
     assert_eq!(job.layout.lanes, 8);
     assert_eq!(job.tiles.len(), job.count * job.layout.tile_bytes);
     assert_eq!(out.len(), job.count * job.n * 8);
@@ -37,16 +39,16 @@ pub(super) fn multiply(job: TileJob<'_>, out: &mut [f32]) {
         QuantType::F32 => for_rows!(float_tiles, F32, job, out),
         QuantType::F16 => for_rows!(float_tiles, F16, job, out),
         QuantType::BF16 => for_rows!(float_tiles, BF16, job, out),
-        QuantType::Q4_0 => for_rows!(simple_tiles, Q4_0, job, out),
-        QuantType::Q4_1 => for_rows!(simple_tiles, Q4_1, job, out),
-        QuantType::Q5_0 => for_rows!(simple_tiles, Q5_0, job, out),
-        QuantType::Q5_1 => for_rows!(simple_tiles, Q5_1, job, out),
-        QuantType::Q8_0 => for_rows!(simple_tiles, Q8_0, job, out),
-        QuantType::Q2K => for_rows!(super_tiles, Q2K, job, out),
-        QuantType::Q3K => for_rows!(super_tiles, Q3K, job, out),
-        QuantType::Q4K => for_rows!(super_tiles, Q4K, job, out),
-        QuantType::Q5K => for_rows!(super_tiles, Q5K, job, out),
-        QuantType::Q6K => for_rows!(super_tiles, Q6K, job, out),
+        QuantType::Q4_0 => for_rows!(simple_tiles, Q4_0, job, out, VNNI),
+        QuantType::Q4_1 => for_rows!(simple_tiles, Q4_1, job, out, VNNI),
+        QuantType::Q5_0 => for_rows!(simple_tiles, Q5_0, job, out, VNNI),
+        QuantType::Q5_1 => for_rows!(simple_tiles, Q5_1, job, out, VNNI),
+        QuantType::Q8_0 => for_rows!(simple_tiles, Q8_0, job, out, VNNI),
+        QuantType::Q2K => for_rows!(super_tiles, Q2K, job, out, VNNI),
+        QuantType::Q3K => for_rows!(super_tiles, Q3K, job, out, VNNI),
+        QuantType::Q4K => for_rows!(super_tiles, Q4K, job, out, VNNI),
+        QuantType::Q5K => for_rows!(super_tiles, Q5K, job, out, VNNI),
+        QuantType::Q6K => for_rows!(super_tiles, Q6K, job, out, VNNI),
     }
 }
 
@@ -128,9 +130,31 @@ fn products<K: Kind>(q: __m256i, x: __m256i) -> __m256i {
     }
 }
 
+/// `sums` plus the products of unsigned `q` and signed `x`, four to a lane.
+///
+/// Assembly, so that functions with and without `VNNI` can be one.
+///
+/// # Safety
+/// The processor has AVX-VNNI.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn add_products(mut sums: __m256i, q: __m256i, x: __m256i) -> __m256i {
+    // SAFETY: reads and writes registers only.
+    unsafe {
+        std::arch::asm!(
+            "{{vex}} vpdpbusd {sums}, {q}, {x}",
+            sums = inout(ymm_reg) sums,
+            q = in(ymm_reg) q,
+            x = in(ymm_reg) x,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sums
+}
+
 /// Blocks of 256 with integer scales.
 #[target_feature(enable = "avx2,fma,f16c")]
-fn super_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
+fn super_tiles<K: Kind, const N: usize, const VNNI: bool>(job: TileJob<'_>, out: &mut [f32]) {
     let layout = job.layout;
     let Rows::Int {
         values,
@@ -158,7 +182,7 @@ fn super_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
                     scales: scales.as_ptr().add(b * N),
                     sums: sums.as_ptr().add(b * SUMS_256 * N),
                 };
-                super_block::<K, N>(block, &mut total);
+                super_block::<K, N, VNNI>(block, &mut total);
             }
         }
         store(&total, out);
@@ -180,7 +204,10 @@ struct SuperBlock {
 /// The pointers lead to the whole parts that [`SuperBlock`] names.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-unsafe fn super_block<K: Kind, const N: usize>(block: SuperBlock, total: &mut [__m256; N]) {
+unsafe fn super_block<K: Kind, const N: usize, const VNNI: bool>(
+    block: SuperBlock,
+    total: &mut [__m256; N],
+) {
     let zero = _mm256_setzero_si256();
     let mut sum = [zero; N];
     // Sums of minimums times activations, times -32 for Q2_K.
@@ -215,9 +242,9 @@ unsafe fn super_block<K: Kind, const N: usize>(block: SuperBlock, total: &mut [_
                         -1, 4, -1, 8, -1, 8, -1, 12, -1, 12, -1,
                     );
                     let scale = _mm256_shuffle_epi8(four, spread);
-                    dot::<K, N, 0>(block, pair, 0..8, scale, &mut sum);
+                    dot::<K, N, 0, VNNI>(block, pair, 0..8, scale, &mut sum);
                     let scale = _mm256_shuffle_epi8(_mm256_srli_epi32::<8>(four), spread);
-                    dot::<K, N, 1>(block, pair, 0..8, scale, &mut sum);
+                    dot::<K, N, 1, VNNI>(block, pair, 0..8, scale, &mut sum);
                 }
                 // Minimums as pairs of i16, in the order of the sums' pairs.
                 let even = _mm256_set1_epi32(0x00FF_00FF);
@@ -238,8 +265,8 @@ unsafe fn super_block<K: Kind, const N: usize>(block: SuperBlock, total: &mut [_
             _ => {
                 for pair in 0..4 {
                     prefetch_quarter::<K>(block.body, pair);
-                    two_runs::<K, N, 0>(block, pair, &mut sum, &mut least);
-                    two_runs::<K, N, 1>(block, pair, &mut sum, &mut least);
+                    two_runs::<K, N, 0, VNNI>(block, pair, &mut sum, &mut least);
+                    two_runs::<K, N, 1, VNNI>(block, pair, &mut sum, &mut least);
                 }
             }
         }
@@ -266,7 +293,7 @@ unsafe fn super_block<K: Kind, const N: usize>(block: SuperBlock, total: &mut [_
 /// As `super_block`; `pair` is below 4.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-unsafe fn two_runs<K: Kind, const N: usize, const HIGH: i32>(
+unsafe fn two_runs<K: Kind, const N: usize, const HIGH: i32, const VNNI: bool>(
     block: SuperBlock,
     pair: usize,
     sum: &mut [__m256i; N],
@@ -298,7 +325,7 @@ unsafe fn two_runs<K: Kind, const N: usize, const HIGH: i32>(
             };
             let low = _mm256_and_si256(scale, _mm256_set1_epi32(0xFFFF));
             let scale = _mm256_or_si256(low, _mm256_slli_epi32::<16>(scale));
-            dot::<K, N, HIGH>(block, pair, half * 4..half * 4 + 4, scale, sum);
+            dot::<K, N, HIGH, VNNI>(block, pair, half * 4..half * 4 + 4, scale, sum);
         }
     }
 }
@@ -309,7 +336,7 @@ unsafe fn two_runs<K: Kind, const N: usize, const HIGH: i32>(
 /// As `super_block`; `pair` is below 4, groups are below 8.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-unsafe fn dot<K: Kind, const N: usize, const HIGH: i32>(
+unsafe fn dot<K: Kind, const N: usize, const HIGH: i32, const VNNI: bool>(
     block: SuperBlock,
     pair: usize,
     groups: std::ops::Range<usize>,
@@ -317,6 +344,24 @@ unsafe fn dot<K: Kind, const N: usize, const HIGH: i32>(
     sum: &mut [__m256i; N],
 ) {
     let chunk = pair * 2 + HIGH as usize;
+    if VNNI {
+        let mut dots = [_mm256_setzero_si256(); N];
+        for group in groups {
+            // SAFETY: promised by the caller.
+            unsafe {
+                let q = unpack::<K, HIGH>(block.body, pair, group);
+                let values = block.values.add((chunk * 8 + group) * N);
+                for (r, dots) in dots.iter_mut().enumerate() {
+                    *dots = add_products(*dots, q, broadcast(values.add(r)));
+                }
+            }
+        }
+        let scale = _mm256_srai_epi32::<16>(scale);
+        for (sum, dots) in sum.iter_mut().zip(dots) {
+            *sum = _mm256_add_epi32(*sum, _mm256_mullo_epi32(dots, scale));
+        }
+        return;
+    }
     let step = groups_in_16_bits(K::QUANT);
     for first in groups.step_by(step) {
         let mut dots = [_mm256_setzero_si256(); N];
@@ -386,7 +431,7 @@ unsafe fn unpack<K: Kind, const HIGH: i32>(body: *const u8, pair: usize, group: 
 
 /// Blocks of 32 with an f16 scale.
 #[target_feature(enable = "avx2,fma,f16c")]
-fn simple_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
+fn simple_tiles<K: Kind, const N: usize, const VNNI: bool>(job: TileJob<'_>, out: &mut [f32]) {
     let layout = job.layout;
     let Rows::Int {
         values,
@@ -419,14 +464,27 @@ fn simple_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
                         QuantType::Q5_0 => {
                             *dots = _mm256_slli_epi32::<1>(broadcast(sums.add(r)));
                         }
+                        QuantType::Q8_0 if VNNI => {
+                            *dots = _mm256_slli_epi32::<4>(broadcast(sums.add(r)));
+                        }
                         _ => {}
                     }
                 }
-                let step = groups_in_16_bits(K::QUANT);
-                for first in (0..8).step_by(step) {
+                let (direct, step) = if VNNI {
+                    (8, 1)
+                } else {
+                    (0, groups_in_16_bits(K::QUANT))
+                };
+                for group in 0..direct {
+                    let q = unpack_simple::<K, VNNI>(body, group);
+                    for (r, dots) in dots.iter_mut().enumerate() {
+                        *dots = add_products(*dots, q, broadcast(values.add(group * N + r)));
+                    }
+                }
+                for first in (direct..8).step_by(step) {
                     let mut words = [_mm256_setzero_si256(); N];
                     for group in first..first + step {
-                        let q = unpack_simple::<K>(body, group);
+                        let q = unpack_simple::<K, VNNI>(body, group);
                         for (r, words) in words.iter_mut().enumerate() {
                             let x = broadcast(values.add(group * N + r));
                             *words = _mm256_add_epi16(*words, products::<K>(q, x));
@@ -453,13 +511,13 @@ fn simple_tiles<K: Kind, const N: usize>(job: TileJob<'_>, out: &mut [f32]) {
     }
 }
 
-/// Group `group` of a block of 32: unsigned, except for `Q8_0`.
+/// Group `group` of a block of 32: unsigned, except for `Q8_0` without `VNNI`.
 ///
 /// # Safety
 /// `body` leads to a whole block body; `group` is below 8.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-unsafe fn unpack_simple<K: Kind>(body: *const u8, group: usize) -> __m256i {
+unsafe fn unpack_simple<K: Kind, const VNNI: bool>(body: *const u8, group: usize) -> __m256i {
     // SAFETY: the layout has this vector in every block.
     let fetch = |vector: usize| unsafe { load(body.add(vector * 32)) };
     let nibbles = |first: usize| {
@@ -472,6 +530,7 @@ unsafe fn unpack_simple<K: Kind>(body: *const u8, group: usize) -> __m256i {
         _mm256_and_si256(bytes, _mm256_set1_epi8(15))
     };
     match K::QUANT {
+        QuantType::Q8_0 if VNNI => fetch(group),
         QuantType::Q8_0 => _mm256_xor_si256(fetch(group), _mm256_set1_epi8(-128)),
         QuantType::Q4_0 | QuantType::Q4_1 => nibbles(0),
         _ => {

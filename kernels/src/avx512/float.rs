@@ -40,6 +40,12 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn prefetch(self, x: &[f16]) {
+        // SAFETY: prefetching cannot fault, and every x86-64 processor can.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
     fn load_f16(self, x: &[f16]) -> __m512 {
         let x: &[f16; 16] = x[..16].try_into().expect("sixteen halves");
         // SAFETY: as in `splat`; the array holds what is read.

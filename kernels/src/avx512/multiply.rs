@@ -11,6 +11,7 @@ use crate::kind::{self, Kind};
 use crate::layout::Layout;
 use crate::project::TileJob;
 use std::arch::x86_64::*;
+use std::sync::LazyLock;
 
 /// How far ahead of its use weights are asked for, in bytes.
 const PREFETCH: usize = 8192;
@@ -124,12 +125,26 @@ unsafe fn dot<const N: usize>(dots: &mut [__m512i; N], q: __m512i, at: *const i3
     }
 }
 
+/// Whether weights are fetched into the first-level cache. Zen 5 has the miss buffers for it (11 % more tokens per
+/// second in decoding `Q4_K_M`); on Zen 4 it halves the rate of `Q6_K`. Others have not been measured.
+static NEAREST: LazyLock<bool> = LazyLock::new(|| {
+    let amd = __cpuid(0).ebx == u32::from_le_bytes(*b"Auth");
+    let version = __cpuid(1).eax;
+    amd && (version >> 8 & 0xF) + (version >> 20 & 0xFF) >= 0x1A
+});
+
 /// Asks for `lines` lines from `at` on, wherever that is: prefetching cannot fault.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn prefetch(at: *const u8, lines: usize) {
+    let nearest = *NEAREST;
     for line in 0..lines {
-        _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(line * 64).cast());
+        let at = at.wrapping_add(line * 64).cast();
+        if nearest {
+            _mm_prefetch::<_MM_HINT_T0>(at);
+        } else {
+            _mm_prefetch::<_MM_HINT_T1>(at);
+        }
     }
 }
 

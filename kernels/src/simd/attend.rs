@@ -8,6 +8,9 @@ use std::ops::Range;
 /// Vectors of scores in a block of keys, at most.
 const MAX_PARTS: usize = BLOCK_TOKENS / 4;
 
+/// Halves in a cache line.
+const CACHE_LINE: usize = 32;
+
 /// Attention of a unit, `Q` query vectors at a time. `Q * 32 / LANES` registers hold scores.
 #[inline(always)]
 pub(crate) fn attend<S: Simd, const Q: usize>(s: S, job: AttendJob<'_>, state: AttendState<'_>) {
@@ -58,7 +61,14 @@ fn attend_vectors<S: Simd, const Q: usize>(
     while block * BLOCK_TOKENS < to {
         let start = block * BLOCK_TOKENS;
         let mut weights = [[0.0f32; BLOCK_TOKENS]; Q];
-        scores(s, &queries, job.keys(block), job.batch.scale, &mut weights);
+        // A lone token waits for memory: the blocks of a sequence lie apart, so the next one is asked for meanwhile.
+        let next = if (block + 1) * BLOCK_TOKENS < to {
+            block + 1
+        } else {
+            block
+        };
+        let keys = [job.keys(block), job.keys(next)];
+        scores(s, &queries, keys, job.batch.scale, &mut weights);
         for q in 0..Q {
             let seen = visible[q].start.max(start)..visible[q].end.min(start + BLOCK_TOKENS);
             if seen.is_empty() {
@@ -73,7 +83,7 @@ fn attend_vectors<S: Simd, const Q: usize>(
             }
         }
         let tokens = from.max(start) - start..to.min(start + BLOCK_TOKENS) - start;
-        let values = job.values(block);
+        let values = [job.values(block), job.values(next)];
         let mut at = 0;
         // As many dimensions at once as there are registers for, less some for values and weights.
         while at + S::LANES <= dim {
@@ -95,7 +105,7 @@ fn attend_vectors<S: Simd, const Q: usize>(
             for d in at..dim {
                 let acc = &mut acc[q * dim + d];
                 for t in tokens.clone() {
-                    *acc += weights[q][t] * values[t * dim + d].to_f32();
+                    *acc += weights[q][t] * values[0][t * dim + d].to_f32();
                 }
             }
         }
@@ -105,12 +115,12 @@ fn attend_vectors<S: Simd, const Q: usize>(
     state.sum[first..first + Q].copy_from_slice(&sum);
 }
 
-/// Scores of `Q` queries with the 32 keys of a block, `[head_dim][32]`.
+/// Scores of `Q` queries with the 32 keys of a block, `[head_dim][32]`; the second block is what follows it.
 #[inline(always)]
 fn scores<S: Simd, const Q: usize>(
     s: S,
     queries: &[&[f32]; Q],
-    keys: &[f16],
+    keys: [&[f16]; 2],
     scale: f32,
     out: &mut [[f32; BLOCK_TOKENS]; Q],
 ) {
@@ -118,8 +128,11 @@ fn scores<S: Simd, const Q: usize>(
     // A pass holds two vectors of tokens, so that short vectors do not run out of registers.
     for pass in 0..parts / 2 {
         let mut sums = [[s.splat(0.0); 2]; Q];
-        let (keys, _) = keys.as_chunks::<BLOCK_TOKENS>();
-        for (d, keys) in keys.iter().enumerate() {
+        let [keys, next] = keys.map(|keys| keys.as_chunks::<BLOCK_TOKENS>().0);
+        for (d, (keys, next)) in keys.iter().zip(next).enumerate() {
+            if pass == 0 {
+                s.prefetch(next);
+            }
             let low = s.load_f16(&keys[pass * 2 * S::LANES..]);
             let high = s.load_f16(&keys[(pass * 2 + 1) * S::LANES..]);
             for (sums, query) in sums.iter_mut().zip(queries) {
@@ -181,12 +194,12 @@ fn block_weights<S: Simd>(
     shrink
 }
 
-/// Adds weighted values to dimensions `at .. at + C * LANES` of all accumulators.
+/// Adds weighted values to dimensions `at .. at + C * LANES` of all accumulators; the second block follows the first.
 #[inline(always)]
 fn weigh<S: Simd, const Q: usize, const C: usize>(
     s: S,
     weights: &[[f32; BLOCK_TOKENS]; Q],
-    values: &[f16],
+    [values, next]: [&[f16]; 2],
     dim: usize,
     at: usize,
     tokens: Range<usize>,
@@ -200,6 +213,9 @@ fn weigh<S: Simd, const Q: usize, const C: usize>(
     }
     for t in tokens {
         let row = &values[t * dim + at..][..C * S::LANES];
+        for line in next[t * dim + at..][..C * S::LANES].chunks(CACHE_LINE) {
+            s.prefetch(line);
+        }
         let mut v = [s.splat(0.0); C];
         for (c, v) in v.iter_mut().enumerate() {
             *v = s.load_f16(&row[c * S::LANES..]);

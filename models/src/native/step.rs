@@ -1,7 +1,7 @@
 //! The layers of one step: token ids in, the residual stream behind the last layer out.
 
 use wick_kernels::{
-    AttentionBatch, AttentionSegment, Kernels, KvBatch, Norm, Parallel, Projection, Scratch,
+    AttentionBatch, AttentionSegment, Gated, Kernels, KvBatch, Norm, Parallel, Projection, Scratch,
 };
 
 use super::buffers::{Buffers, Rotation, recycled};
@@ -10,7 +10,7 @@ use super::{NativeDecoder, Weights};
 use crate::decoder::Segment;
 use crate::kv::LayerCache;
 use crate::pool::for_each;
-use crate::spec::{Activation, RopeTable};
+use crate::spec::RopeTable;
 use crate::weights::Linear;
 
 /// Which rows are carried through the last layer.
@@ -24,6 +24,12 @@ pub(super) enum Rows {
 
 /// Rows from which row-wise work is worth a hand-over to other threads.
 const ROWS_TO_SPLIT: usize = 8;
+
+/// What a projection onto the residual stream multiplies.
+enum Input<'a> {
+    Plain(&'a [f32]),
+    Gated(Gated<'a>),
+}
 
 /// What the parts of a step share.
 struct Step<'a> {
@@ -242,7 +248,7 @@ impl Step<'_> {
             .attention(&batch, &mut mixed[..len], self.scratch, self.pool);
         self.add_projection(
             &layer.output,
-            &mixed[..len],
+            Input::Plain(&mixed[..len]),
             layer.post_attention_norm.as_deref(),
         );
         self.buffers.mixed = mixed;
@@ -272,31 +278,25 @@ impl Step<'_> {
             self.pool,
         );
 
-        let kernels = self.kernels;
-        let both = gate[..rows * wide]
-            .chunks_exact_mut(wide)
-            .zip(up.chunks_exact_mut(wide));
-        spread(self.pool, rows, both, |(gate, up)| {
-            for (linear, row) in [(&layer.gate, &mut *gate), (&layer.up, &mut *up)] {
-                if let Some(bias) = &linear.bias {
-                    kernels.add(row, bias);
-                }
+        for (linear, all) in [(&layer.gate, &mut gate[..rows * wide]), (&layer.up, up)] {
+            if let Some(bias) = &linear.bias {
+                all.chunks_exact_mut(wide)
+                    .for_each(|row| self.kernels.add(row, bias));
             }
-            match spec.activation {
-                Activation::Silu => kernels.silu_mul(gate, up),
-                Activation::GeluTanh => kernels.gelu_mul(gate, up, true),
-            }
-        });
-        self.add_projection(
-            &layer.down,
-            &gate[..rows * wide],
-            layer.post_feed_forward_norm.as_deref(),
-        );
-        self.buffers.gate = gate;
+        }
+        let up = std::mem::take(&mut buffers.up);
+        let gated = Gated {
+            gate: &gate[..rows * wide],
+            up: &up[..rows * wide],
+            nonlinearity: spec.activation,
+        };
+        let post_norm = layer.post_feed_forward_norm.as_deref();
+        self.add_projection(&layer.down, Input::Gated(gated), post_norm);
+        (self.buffers.gate, self.buffers.up) = (gate, up);
     }
 
     /// Adds `linear` of `x` to the residual stream, through a norm in families that have one there.
-    fn add_projection(&mut self, linear: &Linear, x: &[f32], post_norm: Option<&[f32]>) {
+    fn add_projection(&mut self, linear: &Linear, x: Input<'_>, post_norm: Option<&[f32]>) {
         let spec = &self.weights.spec;
         let (rows, width) = (self.rows, spec.embedding_length);
         let buffers = &mut *self.buffers;
@@ -310,8 +310,17 @@ impl Step<'_> {
             out,
             accumulate: post_norm.is_none(),
         };
-        self.kernels
-            .project(x, rows, &mut [projection], self.scratch, self.pool);
+        let projections = &mut [projection];
+        match x {
+            Input::Plain(x) => {
+                self.kernels
+                    .project(x, rows, projections, self.scratch, self.pool);
+            }
+            Input::Gated(gated) => {
+                self.kernels
+                    .project_gated(gated, rows, projections, self.scratch, self.pool);
+            }
+        }
         if let Some(bias) = &linear.bias {
             let out = if post_norm.is_none() {
                 &mut *hidden
