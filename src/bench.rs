@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use serde::Serialize;
 use wick_models::{
-    BLOCK_TOKENS, Decoder, Error, Gguf, Kernels, LoadOptions, Output, Parallel, Pool, Segment,
-    default_threads, load_candle, load_decoder,
+    AddSpecial, BLOCK_TOKENS, Decoder, Error, Gguf, Kernels, LoadOptions, Output, Parallel, Pool,
+    Segment, Tokenizer, default_threads, load_candle, load_decoder,
 };
 
 /// Prompt tokens in one step.
@@ -136,6 +136,59 @@ pub fn run(plan: &Plan) -> Result<Report, Error> {
             decode_tokens_per_second: median(&peer_rates.decode),
         }),
     })
+}
+
+/// How well a model foretells a text.
+#[derive(Clone, Debug, Serialize)]
+pub struct Foretold {
+    /// exp of the mean of minus the log-probability of every token that was scored.
+    pub perplexity: f64,
+    /// Tokens scored.
+    pub tokens: usize,
+    /// Kernel table in use.
+    pub isa: String,
+}
+
+/// Perplexity of a text, which is cut into windows of 512 tokens (or of the model's context, where that is shorter).
+/// Every token but the first of a window is scored, given those before it in the window.
+pub fn perplexity(plan: &Plan, text: &str) -> Result<Foretold, Error> {
+    let gguf = Gguf::open(&plan.gguf)?;
+    let tokens = Tokenizer::from_gguf(&gguf)?.encode(text, AddSpecial::Yes)?;
+    let options = LoadOptions {
+        threads: plan.threads,
+        kernels: plan.kernels,
+    };
+    let mut decoder = load_decoder(&gguf, &options)?;
+    drop(gguf);
+    let vocabulary = decoder.info().vocab_size;
+    let window_tokens = STEP_TOKENS.min(decoder.info().context_tokens);
+    let blocks: Vec<u32> = (0..window_tokens.div_ceil(BLOCK_TOKENS) as u32).collect();
+    decoder.reserve(blocks.len(), window_tokens)?;
+    let (mut loss, mut scored) = (0.0, 0);
+    for tokens in tokens.chunks(window_tokens) {
+        let segment = Segment {
+            tokens,
+            start: 0,
+            blocks: &blocks,
+            output: Output::All,
+        };
+        let logits = decoder.forward(&[segment])?;
+        let rows = logits.chunks_exact(vocabulary).zip(&tokens[1..]);
+        loss += rows.map(|(row, &next)| surprise(row, next)).sum::<f64>();
+        scored += tokens.len() - 1;
+    }
+    Ok(Foretold {
+        perplexity: (loss / scored as f64).exp(),
+        tokens: scored,
+        isa: decoder.isa().to_owned(),
+    })
+}
+
+/// Minus the log-probability of `token`.
+fn surprise(logits: &[f32], token: u32) -> f64 {
+    let most = logits.iter().copied().fold(f32::MIN, f32::max) as f64;
+    let sum: f64 = logits.iter().map(|&x| (x as f64 - most).exp()).sum();
+    most + sum.ln() - logits[token as usize] as f64
 }
 
 #[derive(Default)]
@@ -291,6 +344,13 @@ mod tests {
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(spread(&[3.0, 1.0, 2.0]), Some([1.0, 3.0]));
         assert_eq!((median(&[]), spread(&[])), (None, None));
+    }
+
+    #[test]
+    fn even_odds_surprise_by_the_logarithm_of_the_choices() {
+        assert!((surprise(&[0.5; 8], 3) - 8f64.ln()).abs() < 1e-12);
+        let sure = surprise(&[-1e4, 1e4], 1);
+        assert!((0.0..1e-12).contains(&sure), "{sure}");
     }
 
     #[test]

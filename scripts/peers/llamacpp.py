@@ -1,6 +1,7 @@
 """Prompt and decode rates of llama.cpp through its C functions, as `wick bench --json` measures wick's.
 
-usage: llamacpp.py FILE PROMPT DECODE DEPTH BATCH THREADS RUNS    prints one JSON object; medians in tokens per second
+usage: llamacpp.py FILE PROMPT DECODE DEPTH BATCH THREADS RUNS    medians in tokens per second
+       llamacpp.py --perplexity FILE TEXT THREADS                 prints one JSON object, as the other does
 """
 
 import json
@@ -9,6 +10,7 @@ import sys
 import time
 
 import llama_cpp as llama
+import numpy
 
 STEP_TOKENS = 512
 
@@ -46,10 +48,15 @@ class Context:
             end = min(at + STEP_TOKENS, start + count)
             self.forward([(position, sequence) for position in range(at, end)], False)
 
-    def perplexity(self, tokens):
-        """exp of the mean negative log-probability of every token after the first, in one pass."""
-        import numpy
+    def tokens(self, text):
+        text = text.encode()
+        room = (llama.llama_token * (len(text) + 8))()
+        vocabulary = llama.llama_model_get_vocab(self.model)
+        count = llama.llama_tokenize(vocabulary, text, len(text), room, len(room), True, False)
+        return list(room[:count])
 
+    def loss(self, tokens):
+        """Sum of minus the log-probability of every token after the first."""
         batch = llama.llama_batch_init(len(tokens), 0, 1)
         batch.n_tokens = len(tokens)
         for index, token in enumerate(tokens):
@@ -64,7 +71,17 @@ class Context:
             top = row.max()
             loss += top + numpy.log(numpy.exp(row - top).sum()) - row[tokens[index + 1]]
         llama.llama_batch_free(batch)
-        return float(numpy.exp(loss / (len(tokens) - 1)))
+        return loss
+
+
+def perplexity(path, text_path, threads):
+    """As `wick bench --perplexity`: windows of 512 tokens, or of the context where that is shorter."""
+    context = Context(path, STEP_TOKENS, 1, threads)
+    tokens = context.tokens(open(text_path).read())
+    window = min(STEP_TOKENS, llama.llama_model_n_ctx_train(context.model))
+    windows = [tokens[at : at + window] for at in range(0, len(tokens), window)]
+    scored = sum(len(part) - 1 for part in windows)
+    return {"perplexity": float(numpy.exp(sum(map(context.loss, windows)) / scored)), "tokens": scored}
 
 
 def rates(path, prompt, decode, depth, batch, threads, runs):
@@ -97,7 +114,6 @@ def rates(path, prompt, decode, depth, batch, threads, runs):
 
 if __name__ == "__main__":
     if sys.argv[1] == "--perplexity":
-        path, tokens, threads = sys.argv[2], json.load(open(sys.argv[3])), int(sys.argv[4])
-        print(json.dumps({"perplexity": Context(path, len(tokens), 1, threads).perplexity(tokens)}))
+        print(json.dumps(perplexity(sys.argv[2], sys.argv[3], int(sys.argv[4]))))
     else:
         print(json.dumps(rates(sys.argv[1], *map(int, sys.argv[2:8]))))

@@ -38,6 +38,9 @@ pub(crate) struct Arguments {
     /// Run candle's quantized_llama alternately on the same file.
     #[arg(long)]
     candle: bool,
+    /// Perplexity of this text file instead of rates.
+    #[arg(long, value_name = "TEXT", conflicts_with = "candle")]
+    perplexity: Option<PathBuf>,
     /// One JSON object instead of a table.
     #[arg(long)]
     json: bool,
@@ -57,12 +60,30 @@ pub(crate) fn run(arguments: Arguments, session: &mut Session<'_>) -> Result<(),
             .map_err(|e| CliError::Usage(e.to_string()))?,
         candle: arguments.candle,
     };
-    let report = bench::run(&plan).map_err(|error| CliError::Serve(error.into()))?;
+    let failed = |error: wick_models::Error| CliError::Serve(error.into());
+    if let Some(path) = &arguments.perplexity {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| CliError::Usage(format!("cannot read {}: {error}", path.display())))?;
+        let foretold = bench::perplexity(&plan, &text).map_err(failed)?;
+        if arguments.json {
+            return print_json(session.out, &foretold);
+        }
+        let (value, tokens) = (foretold.perplexity, foretold.tokens);
+        return Ok(writeln!(
+            session.out,
+            "perplexity {value:.4} over {tokens} tokens"
+        )?);
+    }
+    let report = bench::run(&plan).map_err(failed)?;
     if arguments.json {
-        let line = serde_json::to_string(&report).map_err(io::Error::from)?;
-        return Ok(writeln!(session.out, "{line}")?);
+        return print_json(session.out, &report);
     }
     Ok(print(session.out, &report)?)
+}
+
+fn print_json(out: &mut dyn Write, report: &impl serde::Serialize) -> Result<(), CliError> {
+    let line = serde_json::to_string(report).map_err(io::Error::from)?;
+    Ok(writeln!(out, "{line}")?)
 }
 
 fn file(arguments: &Arguments, session: &Session<'_>) -> Result<PathBuf, CliError> {

@@ -1,6 +1,7 @@
 //! A real model: the greedy answers of another engine, through HTTP.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -73,6 +74,55 @@ async fn a_form_holds_where_the_tokenizer_puts_spaces_in_front() {
         "{value}"
     );
     assert_eq!(answer["done_reason"], "stop");
+}
+
+/// A text and its perplexity by llama.cpp (`scripts/peers/llamacpp.py --perplexity`).
+const TEXT: &str = "\
+Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red ball. She wanted to play with it, but it was too high.
+Lily's mom said, \"Lily, let's go to the park.\" Lily was sad and didn't know what to do. She said, \"I want to play with your ball, but I can't find it.\" Lily was sad and didn't know what to do.
+Tom and his dog went to the beach. The sun was bright and the sea was blue. Tom made a tall castle of sand. His dog ran around it and barked at the waves. Then a wave came and washed the castle away. Tom was not sad. He laughed and made a new one.
+";
+const PERPLEXITY: f64 = 3.044_660;
+
+#[test]
+fn perplexity_is_that_of_another_engine_on_every_instruction_set() {
+    let Some(folder) = fixtures() else {
+        println!("skipped: there is no folder of fixtures");
+        return;
+    };
+    let text = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(text.path(), TEXT).unwrap();
+    let mut seen = Vec::new();
+    for table in wick_models::Kernels::available() {
+        // The table's family: its name up to the first instruction it adds.
+        let name = table.isa.name();
+        let asked = match name {
+            "avx512-vnni" => "avx512",
+            "neon-dotprod" => "neon",
+            name => name,
+        };
+        let output = Command::new(env!("CARGO_BIN_EXE_wick"))
+            .args(["bench", "--json", "--gguf"])
+            .arg(folder.join("stories260K.gguf"))
+            .arg("--perplexity")
+            .arg(text.path())
+            .env("WICK_ISA", asked)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(
+            (found["isa"].as_str(), &found["tokens"]),
+            (Some(name), &json!(270))
+        );
+        let perplexity = found["perplexity"].as_f64().unwrap();
+        assert!(
+            (perplexity / PERPLEXITY - 1.0).abs() < 0.005,
+            "{name}: {perplexity}"
+        );
+        seen.push(name);
+    }
+    assert_eq!(seen.last(), Some(&"scalar"));
 }
 
 /// Prompt, number of tokens and text of each known answer.
