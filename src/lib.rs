@@ -3,6 +3,7 @@
 pub mod api;
 pub mod bench;
 pub mod cli;
+pub mod coach;
 pub mod config;
 pub mod engine;
 pub mod prompt;

@@ -1,0 +1,7 @@
+//! The finance coach: what it knows, what it can work out, and what it does not talk about.
+//!
+//! - [`library`]: the built-in articles, which retrieval searches beside an operator's documents.
+//!
+//! Nothing here knows HTTP, models or tables; everything takes and returns plain data.
+
+pub mod library;
