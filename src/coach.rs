@@ -1,7 +1,9 @@
 //! The finance coach: what it knows, what it can work out, and what it does not talk about.
 //!
 //! - [`library`]: the built-in articles, which retrieval searches beside an operator's documents.
+//! - [`figures`]: every number of an answer. The model writes words; these functions do the sums.
 //!
 //! Nothing here knows HTTP, models or tables; everything takes and returns plain data.
 
+pub mod figures;
 pub mod library;
