@@ -14,17 +14,22 @@ pub(super) const HARMLESS: &[&str] = &[
 
 pub(super) const SELF_HARM: &[&str] = &[
     r"\bsuicid(?:e|al)\b",
-    r"\b(?:kill(?:ing)?|hurt(?:ing)?|harm(?:ing)?|cut(?:ting)?|hang(?:ing)?) myself\b",
+    r"\b(?:kill(?:ing)?|hurt(?:ing)?|harm(?:ing)?|cut(?:ting)?|hang(?:ing)?) myself\b|\bkill(?:ing)? (?:himself|herself|themselves)\b",
     r"\bself[- ]?harm(?:ing)?\b",
     r"\b(?:end|ending|take|taking) my (?:own )?life\b|\bend(?:ing)? it all\b",
     r"\b(?:want|wanna|going|ready|plan|planning|deserve|try|trying) (?:to )?die\b",
     r"\b(?:do not|don'?t|dont|no longer) (?:want|wish) to (?:live|be alive|exist|be here|wake up|go on)\b",
     r"\bwish (?:that )?i (?:was|were) (?:dead|never born)\b|\bwish i (?:could|would) (?:just )?(?:not wake up|disappear forever)\b",
     r"\bno (?:reason|point|use) (?:left )?(?:to|in|for me to) (?:live|living|liv|be alive|going on|go on|keep living)\b",
-    r"\b(?:life|it) (?:is|isn'?t|is not|'s not)(?: not)? worth living\b|\bnot worth living\b",
+    r"\b(?:(?:want|wanna|rather|ready) (?:to )?be dead|be better dead)\b|\blife (?:is not|isn't) worth (?:it|anything)\b|\b(?:life|it) (?:is|isn'?t|is not|'s not)(?: not)? worth living\b|\bnot worth living\b",
     r"\bbetter off (?:dead|if i (?:was|were) (?:dead|gone)|without me)\b|\bworth more dead\b",
     r"\bcan(?:'?t|not) (?:go on|live)(?: like this)?(?: any ?more)?(?:[.,;!?]| ?$)",
     r"\bjump(?:ing)? (?:off|from) (?:a|the) (?:bridge|building|roof|balcony)\b|\boverdos(?:e|ing)\b",
+    r"\b(?:point|reason|use) (?:of|in|to|for) (?:me )?(?:being alive|living|live|staying alive|stay alive|existing)\b",
+    r"\b(?:everyone|everybody|they|people|family|nobody would \w+|happier|easier) .{0,25}\bif i (?:was|were|am|'m) (?:dead|gone|not here|no longer here)\b",
+    r"\b(?:took|swallowed|take|taking|swallow) (?:a whole|a|the whole|all (?:my|the)|too many|a lot of) (?:bottle of |box of |pack of )?(?:pills|tablets|sleeping pills)\b",
+    r"\b(?:want|wish|need) (?:to (?:just )?(?:disappear|vanish) (?:forever|for good|from this world)|(?:it|everything) (?:all )?to (?:end|be over|stop forever))\b",
+    r"\b(?:hate (?:myself|my life)|i'?m done with life|done with living|tired of (?:living|being alive|life)|no longer want to live|goodbye (?:world|forever))\b",
 ];
 
 pub(super) const MEDICAL: &[&str] = &[
@@ -38,7 +43,13 @@ pub(super) const MEDICAL: &[&str] = &[
     r"\b(?:is|could|can) (?:it|this|that|my) .{0,30}\b(?:cancer(?:ous)?|covid|stroke|a heart attack|infected|contagious|a tumou?r)\b",
     r"\b(?:chest pain|short(?:ness)? of breath|coughing (?:up )?blood|numb (?:arm|face|leg))\b",
     r"\bshould i (?:get|have) (?:the )?(?:surgery|an operation|a vaccine|vaccinated|chemo\w*|an mri|a scan|a biopsy)\b",
-    r"\bi(?:'ve| have)? (?:have|had|got|been having|feel|am)\b.{0,40}<illness>.{0,60}\b(?:what (?:should|can) i (?:do|take)|is (?:it|that) (?:serious|dangerous|normal)|should i see a doctor|what is it)\b",
+    r"\bi(?:'ve| have)? (?:have|had|got|been having|feel|am)\b.{0,40}<illness>.{0,60}\b(?:what (?:should|can) i take|is (?:it|that) (?:serious|dangerous|normal)|should i see a doctor|what is it)\b",
+    r"\b(?:do|might|could) i (?:have|be having) (?:a |an |the )?(?:\w+ )?(?:tumou?r|disease|disorder|virus|allergy)\b",
+    r"\b(?:how (?:do|can|should) i|what (?:should|can) i (?:eat|do) to) (?:lower|raise|reduce|increase|control)\b.{0,10}\b(?:cholesterol|blood pressure|blood sugar|heart rate|testosterone|iron level)\b",
+    r"\bwhat (?:should|can|do|could) i take\b.{0,20}<illness>|\bshould i (?:see|go to|call) (?:a|the|my) (?:doctor|dentist|gp|hospital|er|emergency room|therapist)\b",
+    r"\b(?:alcohol|drink|drinking|beer|wine)\b.{0,20}\b(?:with|while|on|after)\b.{0,20}<drug>",
+    r"\bmy (?:knee|foot|arm|leg|back|head|eye|ear|tooth|throat|stomach|chest|skin|hand|ankle|shoulder|heart) (?:is|hurts|aches|feels|has been)\b.{0,40}\bwhat (?:should|can|do) i (?:do|take)\b",
+    r"\b(?:which|what) vaccines?\b",
 ];
 
 pub(super) const LEGAL: &[&str] = &[
@@ -46,13 +57,18 @@ pub(super) const LEGAL: &[&str] = &[
     r"\b(?:legal|lawyer'?s|attorney'?s) (?:advice|opinion|strategy)\b|\bact as (?:my|a) (?:lawyer|attorney)\b",
     r"\b(?:draft|write|prepare|review|check|look over|interpret)\b.{0,25}\b(?:lease|nda|prenup\w*|prenuptial agreement|affidavit|subpoena|legal (?:letter|notice|document|threat)|cease[- ]and[- ]desist|settlement agreement|(?:employment|work|rental|tenancy|purchase|partnership|divorce) (?:contract|agreement))\b",
     r"\b(?:draft|write|prepare) (?:me )?(?:my|a) (?:last )?will (?:for me|that|which|leaving|and testament)\b",
-    r"\bis it (?:legal|illegal|lawful|unlawful|against the law|a crime)\b|\b(?:legally|by law) (?:allowed|required|obliged|liable|responsible)\b",
+    r"\bis it (?:legal (?:to|for|if|that|in)|illegal|lawful|unlawful|against the law|a crime)\b|\b(?:legally|by law) (?:allowed|required|obliged|liable|responsible)\b",
     r"\bam i (?:liable|guilty|being (?:wrongfully|unlawfully))\b|\bdo i have (?:a|any) (?:case|legal (?:claim|grounds|right))\b",
     r"\bwhat are my (?:legal )?rights\b|\bcan (?:my|the|a) (?:landlord|boss|employer|ex|neighbou?r|police|ex-?(?:wife|husband)) (?:legally )?(?:evict|fire|sack|force|arrest|search|make|keep|sue)\b",
     r"\b(?:will|would|can|could|how (?:do|can) i|chances? (?:of|to)) .{0,25}\b(?:win|lose|get|keep)\b.{0,20}\b(?:(?:my |the |this |our )?(?:court case|lawsuit|trial|appeal|custody)|full custody)\b",
     r"\bplead (?:guilty|not guilty|no contest)\b|\b(?:say|tell|write) to the judge\b",
     r"\b(?:fight|contest|appeal|beat|get out of|challenge|defend)\b.{0,20}\b(?:a |my |the |an )(?:speeding ticket|parking ticket|eviction|conviction|dui|lawsuit|summons|subpoena|restraining order|will in court|deportation|criminal charge)\b",
     r"\b(?:loopholes?|way out) in (?:my|the|a) (?:contract|lease|prenup|divorce|law)\b",
+    r"\b(?:grounds|enough evidence) (?:to (?:sue|press|appeal)|for (?:divorce|a (?:law ?suit|case|claim|trial))|against)\b",
+    r"\b(?:write|draft|prepare)(?: me| us)? (?:a|an|the) (?:demand letter|legal (?:letter|notice)|letter before action|affidavit|complaint to the court|contract|lease)\b",
+    r"\b(?:what|which|how long|how many years) .{0,20}\b(?:sentence|prison|jail)\b.{0,20}\b(?:will|would|could|can|do|get|face)\b|\b(?:go|going) to (?:prison|jail) for\b",
+    r"\bhow (?:do|can|could) i (?:contest|challenge|fight)\b.{0,30}\bwill\b|\bstatute of limitations\b",
+    r"\b(?:get|way) out of (?:my|the|a|this) (?:lease|contract|prenup)\b.{0,20}\b(?:legally|without being sued)\b",
 ];
 
 pub(super) const TAX_EVASION: &[&str] = &[
@@ -69,6 +85,9 @@ pub(super) const TAX_EVASION: &[&str] = &[
     r"\b(?:lie|lying) (?:on|to|about)\b.{0,30}\b(?:tax return|tax(?:es)?|irs|hmrc|tax office|taxman)\b|\bunder-?(?:report|declare|state)\w* (?:my |our |the )?(?:income|sales|tips|earnings|revenue|cash)\b",
     r"\b(?:get away with|without (?:getting|being) caught|never (?:find|notice|catch)|won'?t (?:find|notice|catch))\b.{0,60}\b(?:tax(?:es|man)?|irs|hmrc|undeclared)\b|\b(?:tax(?:es)?|undeclared)\b.{0,60}\b(?:get away with|without (?:getting|being) caught)\b",
     r"\blaunder(?:ing)?\b.{0,20}\b(?:money|cash|my|funds)\b|\b(?:split|structur\w+|smaller|under)\b.{0,40}\bdeposits?\b.{0,50}\b(?:bank|irs|nobody|they|it)\b.{0,20}\b(?:not|doesn'?t|don'?t|won'?t|isn'?t) (?:report\w*|notice|flag\w*|see)\b",
+    r"\b(?:how (?:can|do|could|to)|ways? to|trick to) (?:i |we |you )?(?:legally )?(?:not|never|get out of|stop|avoid) pay(?:ing)? (?:any )?(?:income )?tax(?:es)?\b.{0,12}\b(?:on|for|from) (?:my |the )?(?:cash|side|second|undeclared|black|secret)\b",
+    r"\bwhat if i (?:just )?(?:do not|don'?t|never|stop) (?:declare|report|declaring|reporting)\b|\b(?:simply|just) not (?:declare|report)\b",
+    r"\b(?:teach|show|explain to) me (?:how )?(?:to )?(?:do |commit |about )?tax (?:evasion|fraud)\b|\b(?:deduct|claim|write off|expense) (?:for )?(?:invented|fake|fictional|imaginary|private .{1,20} as business|nonexistent|non-existent)\b",
 ];
 
 pub(super) const STOCK_TIP: &[&str] = &[
@@ -82,6 +101,13 @@ pub(super) const STOCK_TIP: &[&str] = &[
     r"\b(?:the )?next (?:tesla|bitcoin|apple|amazon|nvidia|gamestop|big (?:stock|coin|crypto)|10x|100x|meme ?(?:stock|coin))\b",
     r"\b(?:should|shall|would|do) (?:i|we|you)\b.{0,20}\b(?:buy|sell|short|hold|dump)\b.{0,20}\$[a-z]{2,5}\b|\bthoughts on (?:\$[a-z]{1,5}|<company> (?:stock|shares))\b",
     r"\b(?:should|shall) (?:i|we) (?:buy|sell|exercise|trade|short)\b.{0,20}\b(?:call options?|put options?|calls|puts|futures|this stock|this coin|this share|that stock|penny stocks?)\b",
+    r"\bwhat (?:do you think|is your (?:opinion|view|take)|are your thoughts) (?:of|on|about) (?:\$[a-z]{1,5}|<company>(?:'s)? (?:stock|shares?)|(?:buying|selling) <company>)\b",
+    r"\b(?:should|shall|can) (?:i|we) (?:put|move|invest) .{0,30}\b(?:in|into|on) <company>(?:'s)?(?: (?:stock|shares?))?[?.! ]*$",
+    r"\b(?:is|would) (?:it |now |this |today )*(?:be )?(?:a |the )?(?:good|right|bad|best|smart) (?:time|moment|idea) to (?:buy|sell|short|get into|invest in) (?:<company>|<coin>)\b",
+    r"\b(?:what|where) will (?:the )?(?:s&p(?: 500)?|dow(?: jones)?|nasdaq|dax|ftse(?: 100)?|nikkei|market|stock market|<coin>|<company>)(?: (?:stock|shares?|price))? (?:do|be|go|stand|trade|close|cost|end)\b",
+    r"^(?:the )?(?:best|top|hottest|good)(?: \S+){0,2} (?:stocks?|shares|coins?|altcoins?|cryptos?)(?: for \S+| now| ever)?[?.! ]*$|\b(?:buy|sell|hold),? (?:or|and) (?:buy|sell|hold) <company>\b",
+    r"\b(?:pick|choose|select|find)(?: me| us)? (?:\S+ )?(?:stocks|coins|shares|altcoins) for (?:me|us)\b",
+    r"\b(?:should|shall|would) (?:i|we|you) (?:buy|sell|pick|choose|hold) <company> or <company>\b|\b(?:is|are) <company>(?:'s)?(?: (?:stock|shares?))? (?:a |an )?(?:(?:good|great|safe|bad|solid|smart|best) )+(?:investment|bet|stock|buy|choice to invest)\b",
 ];
 
 /// A pattern with its lists filled in.
