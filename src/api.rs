@@ -40,7 +40,7 @@ use crate::engine::{Engine, EngineConfig};
 use crate::store::{Registry, RegistryOptions, Store, StoreError};
 
 use catalog::Catalog;
-use hosts::Access;
+use hosts::Hosts;
 
 /// Context of models whose request names none, where the configuration does not either: what Ollama
 /// takes on machines without a large GPU.
@@ -56,7 +56,7 @@ pub struct App {
     registry: Registry,
     config: Arc<Config>,
     catalog: Arc<Catalog>,
-    access: Arc<Access>,
+    hosts: Arc<Hosts>,
 }
 
 /// Why the server did not start or stopped.
@@ -101,7 +101,7 @@ impl App {
             store,
             engine,
             registry: Registry::new(RegistryOptions::new(ollama::VERSION, key))?,
-            access: Arc::new(Access::new(&config.origins, listen)),
+            hosts: Arc::new(Hosts::new(&config.origins, listen)),
             config: Arc::new(config),
             catalog: Arc::default(),
         })

@@ -30,7 +30,7 @@ const LOCAL_SUFFIXES: [&str; 3] = [".localhost", ".local", ".internal"];
 
 /// Which origins and host names are let in.
 #[derive(Clone, Debug)]
-pub(crate) struct Access {
+pub(crate) struct Hosts {
     origins: Vec<String>,
     any_origin: bool,
     /// Host names are checked only where nobody but this machine should get through.
@@ -38,9 +38,9 @@ pub(crate) struct Access {
     hostname: String,
 }
 
-impl Access {
+impl Hosts {
     /// The rules of a server that listens on `listen` and allows `origins` beside the local ones.
-    pub(crate) fn new(origins: &[String], listen: SocketAddr) -> Access {
+    pub(crate) fn new(origins: &[String], listen: SocketAddr) -> Hosts {
         let local = LOCAL_HOSTS.iter().flat_map(|host| {
             let schemes = ["http", "https"].into_iter();
             schemes.flat_map(move |scheme| {
@@ -48,7 +48,7 @@ impl Access {
             })
         });
         let apps = APP_SCHEMES.iter().map(|scheme| (*scheme).to_owned());
-        Access {
+        Hosts {
             any_origin: origins.iter().any(|origin| origin == "*"),
             origins: origins.iter().cloned().chain(local).chain(apps).collect(),
             checks_host: listen.ip().to_canonical().is_loopback(),
@@ -74,9 +74,9 @@ impl Access {
 
 /// The layer around all routes.
 pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let access = &app.access;
+    let hosts = &app.hosts;
     let host = text(request.headers(), header::HOST);
-    if !access.allows_host(&host) {
+    if !hosts.allows_host(&host) {
         return StatusCode::FORBIDDEN.into_response();
     }
     let origin = text(request.headers(), header::ORIGIN);
@@ -85,13 +85,13 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
         .any(|scheme| origin == format!("{scheme}{host}"));
     if origin.is_empty() || own {
         // Without a foreign origin OPTIONS is a method like any other, except by a name we know.
-        let by_name = access.checks_host && without_port(&host).parse::<IpAddr>().is_err();
+        let by_name = hosts.checks_host && without_port(&host).parse::<IpAddr>().is_err();
         if request.method() == Method::OPTIONS && by_name && !host.is_empty() {
             return StatusCode::NO_CONTENT.into_response();
         }
         return next.run(request).await;
     }
-    if !access.allows_origin(&origin) {
+    if !hosts.allows_origin(&origin) {
         return StatusCode::FORBIDDEN.into_response();
     }
     let mut response = match *request.method() {
@@ -99,7 +99,7 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
         _ => next.run(request).await,
     };
     let headers = response.headers_mut();
-    if access.any_origin {
+    if hosts.any_origin {
         headers.insert(
             header::ACCESS_CONTROL_ALLOW_ORIGIN,
             HeaderValue::from_static("*"),
@@ -165,14 +165,14 @@ fn is_local_address(address: IpAddr) -> bool {
 mod tests {
     use super::*;
 
-    fn access(origins: &[&str], listen: &str) -> Access {
+    fn hosts(origins: &[&str], listen: &str) -> Hosts {
         let origins: Vec<String> = origins.iter().map(|o| (*o).to_owned()).collect();
-        Access::new(&origins, listen.parse().unwrap())
+        Hosts::new(&origins, listen.parse().unwrap())
     }
 
     #[test]
     fn pages_of_this_machine_and_of_applications_are_allowed() {
-        let access = access(&["https://my.site", "https://*.example.org"], "127.0.0.1:1");
+        let hosts = hosts(&["https://my.site", "https://*.example.org"], "127.0.0.1:1");
         for origin in [
             "http://localhost",
             "https://localhost:3000",
@@ -185,7 +185,7 @@ mod tests {
             "https://my.site",
             "https://a.example.org",
         ] {
-            assert!(access.allows_origin(origin), "{origin}");
+            assert!(hosts.allows_origin(origin), "{origin}");
         }
         for origin in [
             "http://example.com",
@@ -194,18 +194,18 @@ mod tests {
             "https://my.site.evil.org",
             "null",
         ] {
-            assert!(!access.allows_origin(origin), "{origin}");
+            assert!(!hosts.allows_origin(origin), "{origin}");
         }
     }
 
     #[test]
     fn a_star_allows_every_origin() {
-        assert!(access(&["*"], "127.0.0.1:1").allows_origin("http://example.com"));
+        assert!(hosts(&["*"], "127.0.0.1:1").allows_origin("http://example.com"));
     }
 
     #[test]
     fn foreign_names_are_refused_on_a_loopback_only() {
-        let loopback = access(&[], "127.0.0.1:11434");
+        let loopback = hosts(&[], "127.0.0.1:11434");
         for host in [
             "localhost:11434",
             "127.0.0.1",
@@ -227,6 +227,6 @@ mod tests {
         ] {
             assert!(!loopback.allows_host(host), "{host}");
         }
-        assert!(access(&[], "0.0.0.0:11434").allows_host("example.com"));
+        assert!(hosts(&[], "0.0.0.0:11434").allows_host("example.com"));
     }
 }
