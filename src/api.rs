@@ -1,9 +1,11 @@
 //! The HTTP server: Ollama's routes, and OpenAI's and Anthropic's over the same verbs.
 //!
 //! Handlers parse, call and answer. What a request means is in its type; what models are asked is in
-//! `verbs`; which status an error has is in [`error`]; who may ask is in `hosts`.
+//! `verbs`; which status an error has is in [`error`]; who may ask is in `hosts` and `admission`.
 
+mod admission;
 mod anthropic;
+mod assist;
 mod body;
 mod catalog;
 pub mod error;
@@ -35,6 +37,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 use tracing::{info, warn};
 
+use crate::access::{Access, AccessSetupError};
 use crate::config::{Config, KvCacheType};
 use crate::engine::{Engine, EngineConfig};
 use crate::store::{Registry, RegistryOptions, Store, StoreError};
@@ -57,6 +60,7 @@ pub struct App {
     config: Arc<Config>,
     catalog: Arc<Catalog>,
     hosts: Arc<Hosts>,
+    access: Arc<Access>,
 }
 
 /// Why the server did not start or stopped.
@@ -73,6 +77,9 @@ pub enum ServeError {
     /// The folder of the models cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Credentials cannot be checked.
+    #[error(transparent)]
+    Access(#[from] AccessSetupError),
     /// The server broke.
     #[error("the server stopped: {0}")]
     Io(#[from] io::Error),
@@ -81,7 +88,7 @@ pub enum ServeError {
 impl App {
     /// Opens the store and starts the engine; `listen` is where the server can be reached. Needs a
     /// tokio runtime.
-    pub fn new(config: Config, listen: SocketAddr) -> Result<App, StoreError> {
+    pub fn new(config: Config, listen: SocketAddr) -> Result<App, ServeError> {
         let store = Store::open_with(&config.models_dir, config.no_prune)?;
         if let Err(error) = store.clean_up() {
             warn!("cannot remove unused blobs: {error}");
@@ -101,7 +108,8 @@ impl App {
             store,
             engine,
             registry: Registry::new(RegistryOptions::new(ollama::VERSION, key))?,
-            hosts: Arc::new(Hosts::new(&config.origins, listen)),
+            hosts: Arc::new(Hosts::new(&config, listen)),
+            access: Arc::new(Access::new(&config.access)?),
             config: Arc::new(config),
             catalog: Arc::default(),
         })
@@ -117,8 +125,10 @@ pub fn router(app: App) -> Router {
         .layer(from_fn(body::note_compression));
     ollama::router()
         .merge(compressed)
+        .merge(assist::router())
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
+        .layer(from_fn_with_state(app.clone(), admission::admit))
         .layer(from_fn_with_state(app.clone(), hosts::guard))
         .layer(CatchPanicLayer::custom(|_| {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -146,8 +156,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             warn!("cannot send small packets at once: {error}");
         }
     });
+    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
     tokio::select! {
-        result = axum::serve(listener, router(app)).into_future() => result?,
+        result = axum::serve(listener, service).into_future() => result?,
         () = stop => info!("stopping"),
     }
     if tokio::time::timeout(SHUTDOWN, engine.shutdown())

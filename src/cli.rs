@@ -1,4 +1,4 @@
-//! The command line. Every command but `serve` is a client of the server's own HTTP interface, so that
+//! The command line. Every command but `serve`, `bench` and `keys` is a client of the server's own HTTP interface, so that
 //! `wick` speaks to any server that `OLLAMA_HOST` names.
 
 mod bench;
@@ -7,6 +7,7 @@ mod copy;
 mod create;
 mod error;
 mod human;
+mod keys;
 mod list;
 mod progress;
 mod ps;
@@ -70,6 +71,8 @@ enum Command {
     Cp(copy::Arguments),
     /// Remove models.
     Rm(remove::Arguments),
+    /// Manage API keys.
+    Keys(keys::Arguments),
     /// Measure a model file on this machine.
     Bench(bench::Arguments),
 }
@@ -117,6 +120,7 @@ async fn execute(arguments: Arguments) -> Result<(), CliError> {
     let config = load_config(flags)?;
     let command = match arguments.command {
         Some(Command::Serve(_)) => return serve::run(config).await,
+        Some(Command::Keys(arguments)) => return keys::run(arguments, &config, &mut io::stdout()),
         None if !arguments.version => return Ok(Arguments::command().print_help()?),
         command => command,
     };
@@ -138,7 +142,7 @@ async fn execute(arguments: Arguments) -> Result<(), CliError> {
 
 async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<(), CliError> {
     match command {
-        Command::Serve(_) => Ok(()),
+        Command::Serve(_) | Command::Keys(_) => Ok(()),
         Command::Create(arguments) => create::run(arguments, session).await,
         Command::Show(arguments) => show::run(arguments, session).await,
         Command::Run(arguments) => run::run(arguments, session).await,

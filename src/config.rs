@@ -3,6 +3,7 @@
 //! Variables that Ollama knows keep its rules: a value it cannot read is logged and the default taken.
 //! Variables of our own (`WICK_*`) and flags stop the start with their name and value.
 
+mod access;
 pub mod duration;
 mod host;
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
+use crate::access::AccessConfig;
 pub use crate::engine::KeepAlive;
 pub use host::Host;
 
@@ -89,6 +91,15 @@ pub struct Config {
     pub isa: Option<String>,
     /// Memory that loaded models may take together, in bytes (`WICK_MEMORY_LIMIT`).
     pub memory_limit: Option<u64>,
+    /// Folder of what belongs to this program alone, such as API keys (`WICK_DATA`, default `$HOME/.wick`);
+    /// `None` if there is no home.
+    pub data_dir: Option<PathBuf>,
+    /// Credentials and limits (`WICK_JWT_*`, `WICK_LIMIT_*`).
+    pub access: AccessConfig,
+    /// Whether all routes need credentials, not only the assistant's (`WICK_PROTECT_ALL`).
+    pub protect_all: bool,
+    /// Web origins allowed on the assistant's routes beside those allowed everywhere (`WICK_ORIGINS`).
+    pub assist_origins: Vec<String>,
 }
 
 /// How much is logged.
@@ -155,6 +166,18 @@ pub enum ConfigError {
     /// The name to listen on has no address here.
     #[error("cannot listen on {0:?}: the name has no address")]
     UnknownHost(String),
+    /// A secret that can be guessed. The value is not shown.
+    #[error(
+        "{name} has {bytes} bytes: a secret needs {least} or more, such as from 'openssl rand -hex 32'"
+    )]
+    ShortSecret {
+        /// Variable.
+        name: &'static str,
+        /// Its length.
+        bytes: usize,
+        /// The length it needs.
+        least: usize,
+    },
     /// Neither a home nor a models folder.
     #[error("$HOME is not defined: set OLLAMA_MODELS to the folder for models")]
     NoModelsDir,
@@ -172,6 +195,10 @@ pub fn load(flags: Flags, env: impl Fn(&str) -> Option<String>) -> Result<Config
     let state_dir = env
         .text("HOME")
         .map(|home| PathBuf::from(home).join(".ollama"));
+    let data_dir = env.text("WICK_DATA").map(PathBuf::from).or_else(|| {
+        let home = env.text("HOME")?;
+        Some(PathBuf::from(home).join(".wick"))
+    });
     let models_dir = match (env.text("OLLAMA_MODELS"), &state_dir) {
         (Some(dir), _) => PathBuf::from(dir),
         (None, Some(dir)) => dir.join("models"),
@@ -223,6 +250,10 @@ pub fn load(flags: Flags, env: impl Fn(&str) -> Option<String>) -> Result<Config
         memory_limit: env.own("WICK_MEMORY_LIMIT", "a number of bytes, at least 1", |n| {
             *n > 0
         })?,
+        access: access::load(&env, data_dir.as_deref())?,
+        data_dir,
+        protect_all: env.flag("WICK_PROTECT_ALL").unwrap_or(false),
+        assist_origins: env.list("WICK_ORIGINS"),
     })
 }
 

@@ -1,5 +1,6 @@
 //! wick: quantised Llama-family models in one process, served as a drop-in for Ollama.
 
+pub mod access;
 pub mod api;
 pub mod bench;
 pub mod cli;

@@ -8,6 +8,8 @@ mod anthropic;
 mod chat;
 #[path = "http/clients.rs"]
 mod clients;
+#[path = "http/credentials.rs"]
+mod credentials;
 #[path = "http/embed.rs"]
 mod embed;
 #[path = "http/errors.rs"]
@@ -20,12 +22,16 @@ mod gguf;
 mod layers;
 #[path = "http/lifecycle.rs"]
 mod lifecycle;
+#[path = "http/limits.rs"]
+mod limits;
 #[path = "http/openai.rs"]
 mod openai;
 #[path = "http/registry.rs"]
 mod registry;
 #[path = "http/server.rs"]
 mod server;
+#[path = "http/signer.rs"]
+mod signer;
 #[path = "http/store.rs"]
 mod store;
 #[path = "http/stories.rs"]

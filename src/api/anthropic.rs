@@ -6,11 +6,12 @@ mod input;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::access::Caller;
 use crate::engine::StopReason;
 use crate::prompt::Think;
 
@@ -60,12 +61,13 @@ pub(crate) fn router() -> Router<App> {
 /// `POST /v1/messages`: the next turn of a conversation.
 async fn messages(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     body: Result<Body<MessagesRequest>, ApiError>,
 ) -> Result<Response, AnthropicError> {
     let Body(request) = body?;
     let (is_stream, model) = (request.stream, request.model.clone());
     let estimate = request.estimated_tokens();
-    let mut answer = match verbs::text::text(&app, request.translate()?).await? {
+    let mut answer = match verbs::text::text(&app, &caller, request.translate()?).await? {
         Outcome::Answer(answer) => answer,
         Outcome::Loaded | Outcome::Unloaded | Outcome::Rendered { .. } => {
             return Err(ApiError::BadRequest("messages is required".to_owned()).into());

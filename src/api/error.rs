@@ -3,11 +3,12 @@
 use std::error::Error;
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tracing::error;
 
+use crate::access::AccessError;
 use crate::engine::EngineError;
 use crate::prompt::MessageError;
 use crate::prompt::jinja::JinjaError;
@@ -22,6 +23,9 @@ const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {
     Ok(status) => status,
     Err(_) => StatusCode::BAD_REQUEST,
 };
+
+/// When to come back to a server that is busy or not ready.
+const RETRY_SECONDS: u64 = 5;
 
 /// Why a request was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +67,9 @@ pub enum ApiError {
     /// `format` is none; holds the JSON.
     #[error("invalid format: {0:?}; expected \"json\" or a valid JSON Schema object")]
     Format(String),
+    /// The caller is not let in, or not now.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// A request that makes no sense, in the words of the route.
     #[error("{0}")]
     BadRequest(String),
@@ -159,6 +166,7 @@ impl ApiError {
             | ApiError::Message(_)
             | ApiError::BadRequest(_)
             | ApiError::PromptTooLong => StatusCode::BAD_REQUEST,
+            ApiError::Access(error) => access_status(error),
             ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
             ApiError::NotFound(_) => StatusCode::NOT_FOUND,
             // Options and formats are read after the model is loaded, where clients expect a 500.
@@ -170,12 +178,35 @@ impl ApiError {
         }
     }
 
-    fn answer(&self, dialect: Dialect) -> Response {
+    /// Status, headers and body; what is the server's fault is logged.
+    pub(crate) fn answer(&self, dialect: Dialect) -> Response {
         let status = self.status();
         if status.is_server_error() {
             error!(status = status.as_u16(), "{}", chain(self));
         }
-        (status, Json(self.body(dialect))).into_response()
+        (status, self.headers(), Json(self.body(dialect))).into_response()
+    }
+
+    /// What a client should do about it, for machines to read.
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        match (self.status(), self) {
+            (StatusCode::UNAUTHORIZED, ApiError::Access(AccessError::Missing)) => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            (StatusCode::UNAUTHORIZED, _) => {
+                let value = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+                headers.insert(header::WWW_AUTHENTICATE, value);
+            }
+            (_, ApiError::Access(AccessError::Limit { budget, .. })) => {
+                headers.insert(header::RETRY_AFTER, budget.wait_seconds.into());
+            }
+            (StatusCode::SERVICE_UNAVAILABLE, _) => {
+                headers.insert(header::RETRY_AFTER, RETRY_SECONDS.into());
+            }
+            _ => {}
+        }
+        headers
     }
 
     /// The body of an answer, or the last piece of a stream.
@@ -190,6 +221,7 @@ impl ApiError {
                 },
                 "type": match status {
                     StatusCode::BAD_REQUEST => "invalid_request_error",
+                    StatusCode::UNAUTHORIZED => "authentication_error",
                     StatusCode::NOT_FOUND => "not_found_error",
                     _ => "api_error",
                 },
@@ -310,6 +342,24 @@ fn store_status(error: &StoreError) -> StatusCode {
         | StoreError::DiskFull(_)
         | StoreError::Model(_)
         | StoreError::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn access_status(error: &AccessError) -> StatusCode {
+    match error {
+        AccessError::Missing
+        | AccessError::UnknownKey
+        | AccessError::Malformed
+        | AccessError::UnknownSigner
+        | AccessError::Signature
+        | AccessError::Expired
+        | AccessError::NotYetValid
+        | AccessError::Claim(_)
+        | AccessError::Issuer
+        | AccessError::Audience => StatusCode::UNAUTHORIZED,
+        AccessError::NotLocal | AccessError::Scope(_) => StatusCode::FORBIDDEN,
+        AccessError::Limit { .. } => StatusCode::TOO_MANY_REQUESTS,
+        AccessError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

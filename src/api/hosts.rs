@@ -8,12 +8,16 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::App;
+use super::admission::is_assist;
+use crate::config::Config;
 
 const ALLOWED_METHODS: &str = "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS";
 const ALLOWED_HEADERS: &str = "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,OpenAI-Beta,\
 x-stainless-arch,x-stainless-async,x-stainless-custom-poll-interval,x-stainless-helper-method,\
 x-stainless-lang,x-stainless-os,x-stainless-package-version,x-stainless-poll-helper,\
 x-stainless-retry-count,x-stainless-runtime,x-stainless-runtime-version,x-stainless-timeout";
+/// What pages may read of the assistant's answers beside their bodies.
+const SHOWN_HEADERS: &str = "RateLimit,RateLimit-Policy,Retry-After,WWW-Authenticate";
 const PREFLIGHT_SECONDS: &str = "43200";
 /// Hosts whose pages are always allowed, with any port.
 const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "0.0.0.0"];
@@ -33,14 +37,17 @@ const LOCAL_SUFFIXES: [&str; 3] = [".localhost", ".local", ".internal"];
 pub(crate) struct Hosts {
     origins: Vec<String>,
     any_origin: bool,
+    /// Allowed where credentials are asked for, and nowhere else.
+    assist_origins: Vec<String>,
     /// Host names are checked only where nobody but this machine should get through.
     checks_host: bool,
     hostname: String,
 }
 
 impl Hosts {
-    /// The rules of a server that listens on `listen` and allows `origins` beside the local ones.
-    pub(crate) fn new(origins: &[String], listen: SocketAddr) -> Hosts {
+    /// The rules of a server that listens on `listen` and allows the configured origins beside the local ones.
+    pub(crate) fn new(config: &Config, listen: SocketAddr) -> Hosts {
+        let origins = &config.origins;
         let local = LOCAL_HOSTS.iter().flat_map(|host| {
             let schemes = ["http", "https"].into_iter();
             schemes.flat_map(move |scheme| {
@@ -51,13 +58,15 @@ impl Hosts {
         Hosts {
             any_origin: origins.iter().any(|origin| origin == "*"),
             origins: origins.iter().cloned().chain(local).chain(apps).collect(),
+            assist_origins: config.assist_origins.clone(),
             checks_host: listen.ip().to_canonical().is_loopback(),
             hostname: gethostname::gethostname().to_string_lossy().to_lowercase(),
         }
     }
 
-    fn allows_origin(&self, origin: &str) -> bool {
-        self.any_origin || self.origins.iter().any(|pattern| matches(pattern, origin))
+    fn allows_origin(&self, origin: &str, path: &str) -> bool {
+        let among = |list: &[String]| list.iter().any(|pattern| matches(pattern, origin));
+        self.any_origin || among(&self.origins) || (is_assist(path) && among(&self.assist_origins))
     }
 
     fn allows_host(&self, host: &str) -> bool {
@@ -91,7 +100,8 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
         }
         return next.run(request).await;
     }
-    if !hosts.allows_origin(&origin) {
+    let path = request.uri().path().to_owned();
+    if !hosts.allows_origin(&origin, &path) {
         return StatusCode::FORBIDDEN.into_response();
     }
     let mut response = match *request.method() {
@@ -99,6 +109,10 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
         _ => next.run(request).await,
     };
     let headers = response.headers_mut();
+    if is_assist(&path) {
+        let shown = HeaderValue::from_static(SHOWN_HEADERS);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, shown);
+    }
     if hosts.any_origin {
         headers.insert(
             header::ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -166,8 +180,22 @@ mod tests {
     use super::*;
 
     fn hosts(origins: &[&str], listen: &str) -> Hosts {
-        let origins: Vec<String> = origins.iter().map(|o| (*o).to_owned()).collect();
-        Hosts::new(&origins, listen.parse().unwrap())
+        let origins = origins.join(",");
+        let env = |name: &str| match name {
+            "OLLAMA_ORIGINS" => Some(origins.clone()),
+            "WICK_ORIGINS" => Some("https://platform.test".to_owned()),
+            _ => None,
+        };
+        let config = crate::config::load(crate::config::Flags::default(), env).unwrap();
+        Hosts::new(&config, listen.parse().unwrap())
+    }
+
+    #[test]
+    fn origins_of_the_assistant_are_allowed_there_only() {
+        let hosts = hosts(&[], "0.0.0.0:1");
+        assert!(hosts.allows_origin("https://platform.test", "/ai/generate"));
+        assert!(!hosts.allows_origin("https://platform.test", "/api/generate"));
+        assert!(!hosts.allows_origin("https://other.test", "/ai/generate"));
     }
 
     #[test]
@@ -185,7 +213,7 @@ mod tests {
             "https://my.site",
             "https://a.example.org",
         ] {
-            assert!(hosts.allows_origin(origin), "{origin}");
+            assert!(hosts.allows_origin(origin, "/"), "{origin}");
         }
         for origin in [
             "http://example.com",
@@ -194,13 +222,13 @@ mod tests {
             "https://my.site.evil.org",
             "null",
         ] {
-            assert!(!hosts.allows_origin(origin), "{origin}");
+            assert!(!hosts.allows_origin(origin, "/"), "{origin}");
         }
     }
 
     #[test]
     fn a_star_allows_every_origin() {
-        assert!(hosts(&["*"], "127.0.0.1:1").allows_origin("http://example.com"));
+        assert!(hosts(&["*"], "127.0.0.1:1").allows_origin("http://example.com", "/"));
     }
 
     #[test]

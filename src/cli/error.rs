@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::access::keys::KeyFileError;
 use crate::config::ConfigError;
 use crate::store::modelfile::ModelfileError;
 
@@ -28,6 +29,9 @@ pub enum CliError {
     /// Bad settings.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The file of the API keys.
+    #[error("{}", chain(.0))]
+    Keys(#[from] KeyFileError),
     /// Bad Modelfile.
     #[error(transparent)]
     Modelfile(#[from] ModelfileError),

@@ -202,3 +202,47 @@ fn a_server_needs_a_folder_and_a_client_does_not() {
     assert_eq!(with(serving, &[]).unwrap_err(), ConfigError::NoModelsDir);
     assert!(from(&[]).is_ok());
 }
+
+#[test]
+fn access_has_its_own_settings() {
+    let config = from(&[
+        ("HOME", "/h"),
+        ("WICK_JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("WICK_JWT_ISSUER", "https://a.test, https://b.test"),
+        ("WICK_JWT_TENANT_CLAIM", "org"),
+        ("WICK_JWT_JWKS", "https://a.test/keys"),
+        ("WICK_LIMIT_CODE", "7"),
+        ("WICK_PROTECT_ALL", "1"),
+        ("WICK_ORIGINS", "https://app.test"),
+    ]);
+    let config = config.unwrap();
+    let access = config.access;
+    assert_eq!(access.keys_file, Some(PathBuf::from("/h/.wick/keys.json")));
+    assert_eq!(access.issuers, ["https://a.test", "https://b.test"]);
+    assert_eq!(access.tenant_claim.as_deref(), Some("org"));
+    assert_eq!((access.limits.code, access.limits.sql), (7, 200));
+    assert!(access.jwt_secret.is_some() && access.jwks.is_some());
+    assert!(config.protect_all);
+    assert_eq!(config.assist_origins, ["https://app.test"]);
+}
+
+#[test]
+fn weak_secrets_and_keys_from_afar_stop_the_start() {
+    let error = from(&[("WICK_JWT_SECRET", "hush-hush")]).unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains("WICK_JWT_SECRET has 9 bytes"), "{message}");
+    assert!(!message.contains("hush"), "{message}");
+    for (name, value) in [
+        ("WICK_JWT_JWKS", "http://issuer.test/keys"),
+        ("WICK_JWT_JWKS", "ftp://127.0.0.1/keys"),
+        ("WICK_LIMIT_SQL", "-1"),
+    ] {
+        let message = from(&[(name, value)]).unwrap_err().to_string();
+        assert!(
+            message.contains(name) && message.contains(value),
+            "{message}"
+        );
+    }
+    let local = from(&[("WICK_JWT_JWKS", "http://127.0.0.1:8080/keys")]).unwrap();
+    assert!(local.access.jwks.is_some());
+}

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use reqwest::{Client, Method, Response, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -56,7 +56,11 @@ impl Server {
 
     /// With these variables.
     pub(crate) fn start_with(variables: &[(&str, &str)]) -> Server {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        Server::start_in(tempfile::tempdir().expect("a temporary folder"), variables)
+    }
+
+    /// With a home folder that holds something already.
+    pub(crate) fn start_in(folder: TempDir, variables: &[(&str, &str)]) -> Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wick"));
         command
             .args(["serve", "--listen", "127.0.0.1:0"])
@@ -111,6 +115,29 @@ impl Server {
             (answer.status, answer.json()),
             (StatusCode::OK, json!({"status": "success"}))
         );
+    }
+
+    /// What the server has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join(LOG)).unwrap()
+    }
+
+    /// Runs a command of the same program in the same home; gives what it prints.
+    pub(crate) fn command(&self, arguments: &[&str]) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_wick"))
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.home())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// A request with a credential.
+    pub(crate) fn with_bearer(&self, method: Method, path: &str, bearer: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        request.bearer_auth(bearer)
     }
 
     /// The home folder.

@@ -1,11 +1,12 @@
 //! `POST /api/chat`.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::access::Caller;
 use crate::api::body::Body;
 use crate::api::error::ApiError;
 use crate::api::fields::{self, KeepAliveField};
@@ -55,10 +56,11 @@ struct ChatResponse<'a> {
 /// `POST /api/chat`: the next turn of a conversation.
 pub(super) async fn chat(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     Body(request): Body<ChatRequest>,
 ) -> Result<Response, ApiError> {
     let (model, stream) = (request.model.clone(), request.stream.unwrap_or(true));
-    let mut answer = match verbs::text::text(&app, request.translate()?).await? {
+    let mut answer = match verbs::text::text(&app, &caller, request.translate()?).await? {
         Outcome::Loaded => return Ok(idle(&model, "load")),
         Outcome::Unloaded => return Ok(idle(&model, "unload")),
         Outcome::Rendered { text, images } => {

@@ -1,11 +1,12 @@
 //! `POST /api/generate`.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::access::Caller;
 use crate::api::body::Body;
 use crate::api::error::ApiError;
 use crate::api::fields::{self, Images, KeepAliveField};
@@ -66,10 +67,11 @@ struct GenerateResponse<'a> {
 /// `POST /api/generate`: what follows a prompt.
 pub(super) async fn generate(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     Body(request): Body<GenerateRequest>,
 ) -> Result<Response, ApiError> {
     let (model, stream) = (request.model.clone(), request.stream.unwrap_or(true));
-    let mut answer = match verbs::text::text(&app, request.translate()?).await? {
+    let mut answer = match verbs::text::text(&app, &caller, request.translate()?).await? {
         Outcome::Loaded => return Ok(idle(&model, "load")),
         Outcome::Unloaded => return Ok(idle(&model, "unload")),
         Outcome::Rendered { text, images } => {

@@ -1,12 +1,13 @@
 //! `POST /v1/chat/completions`.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::access::Caller;
 use crate::api::body::Body;
 use crate::api::error::{ApiError, Dialect, OpenAiError};
 use crate::api::stream::{Frame, Framing, streamed};
@@ -69,6 +70,7 @@ struct Reasoning {
 /// `POST /v1/chat/completions`: the next turn of a conversation.
 pub(super) async fn chat(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     body: Result<Body<ChatRequest>, ApiError>,
 ) -> Result<Response, OpenAiError> {
     let Body(request) = body?;
@@ -78,7 +80,7 @@ pub(super) async fn chat(
         created: times::unix_now(),
         model: request.model.clone(),
     };
-    let mut answer = match verbs::text::text(&app, request.translate()?).await? {
+    let mut answer = match verbs::text::text(&app, &caller, request.translate()?).await? {
         Outcome::Answer(answer) => answer,
         Outcome::Rendered { text, .. } => {
             let info = json!({"rendered_template": text});

@@ -1,12 +1,13 @@
 //! `POST /v1/completions`.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::access::Caller;
 use crate::api::body::Body;
 use crate::api::error::{ApiError, Dialect, OpenAiError};
 use crate::api::stream::{Frame, Framing, streamed};
@@ -39,6 +40,7 @@ pub(super) struct CompletionRequest {
 /// `POST /v1/completions`: what follows a prompt.
 pub(super) async fn completions(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     body: Result<Body<CompletionRequest>, ApiError>,
 ) -> Result<Response, OpenAiError> {
     let Body(request) = body?;
@@ -49,7 +51,7 @@ pub(super) async fn completions(
         model: request.model.clone(),
         include_usage,
     };
-    let mut answer = match verbs::text::text(&app, request.translate()?).await? {
+    let mut answer = match verbs::text::text(&app, &caller, request.translate()?).await? {
         Outcome::Answer(answer) => answer,
         Outcome::Rendered { text, .. } => {
             let info = json!({"rendered_template": text});

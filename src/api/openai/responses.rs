@@ -3,13 +3,14 @@
 mod events;
 mod input;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::access::Caller;
 use crate::api::body::Body;
 use crate::api::error::{ApiError, OpenAiError};
 use crate::api::stream::{Framing, streamed};
@@ -57,12 +58,13 @@ struct Format {
 /// `POST /v1/responses`: the next items of a conversation that is sent whole every time.
 pub(super) async fn responses(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     body: Result<Body<ResponsesRequest>, ApiError>,
 ) -> Result<Response, OpenAiError> {
     let Body(request) = body?;
     let is_stream = request.stream;
     let head = Head::of(&request);
-    let mut answer = match verbs::text::text(&app, request.translate()?).await? {
+    let mut answer = match verbs::text::text(&app, &caller, request.translate()?).await? {
         Outcome::Answer(answer) => answer,
         Outcome::Loaded | Outcome::Unloaded | Outcome::Rendered { .. } => {
             return Err(ApiError::BadRequest("input is required".to_owned()).into());

@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde_json::{Map, Value};
 use wick_models::{AddSpecial, Specials, Tokenizer};
 
+use crate::access::Caller;
 use crate::api::App;
 use crate::api::catalog::{Model, blocking};
 use crate::api::error::{ApiError, Missing, Route};
@@ -123,7 +124,11 @@ impl Subject {
 }
 
 /// Resolves, checks, loads, renders, cuts and starts; the order is the one clients see in errors.
-pub(crate) async fn text(app: &App, mut request: TextRequest) -> Result<Outcome, ApiError> {
+pub(crate) async fn text(
+    app: &App,
+    caller: &Caller,
+    mut request: TextRequest,
+) -> Result<Outcome, ApiError> {
     let started = Instant::now();
     let model = app.model(request.subject.route(), &request.model).await?;
     let is_empty = request.subject.is_empty();
@@ -151,7 +156,7 @@ pub(crate) async fn text(app: &App, mut request: TextRequest) -> Result<Outcome,
     // Templates and tokenizers take their time with long prompts.
     let prepared =
         blocking(move || Prepared::new(model, request, options, lease, constraint)).await?;
-    prepared.start(started).await
+    prepared.start(started, caller.tenant.clone()).await
 }
 
 /// Whether the answer begins with thinking; `None` where the model knows of no such thing.
@@ -242,7 +247,7 @@ impl Prepared {
         })
     }
 
-    async fn start(self, started: Instant) -> Result<Outcome, ApiError> {
+    async fn start(self, started: Instant, tenant: String) -> Result<Outcome, ApiError> {
         if self.request.render_only {
             let images = self.rendered.images.len();
             return Ok(Outcome::Rendered {
@@ -259,7 +264,7 @@ impl Prepared {
             stop: self.options.stop,
             logprobs: self.request.logprobs,
             candidates: 1,
-            tenant: String::new(),
+            tenant,
             constraint: self.constraint,
         };
         let wants_context = matches!(&self.request.subject, Subject::Completion(c) if !c.raw);

@@ -1,0 +1,40 @@
+//! `GET /ai/models`.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::error::ApiError;
+use crate::api::ollama::models::list;
+use crate::api::{App, times};
+
+/// The models that can be asked.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Models {
+    /// Latest first.
+    models: Vec<ListedModel>,
+}
+
+/// One of them.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ListedModel {
+    /// What to call it in requests.
+    #[schema(example = "llama3.2:1b")]
+    name: String,
+    /// Bytes on disk.
+    size: u64,
+    /// When it came here (RFC 3339).
+    modified_at: String,
+}
+
+/// `GET /ai/models`: all models on disk.
+pub(crate) async fn models(State(app): State<App>) -> Result<Json<Models>, ApiError> {
+    let listed = list(&app).await?.into_iter().map(|listed| ListedModel {
+        name: listed.stored.name.to_string(),
+        size: listed.stored.size_bytes,
+        modified_at: times::local(listed.stored.modified),
+    });
+    let models = listed.collect();
+    Ok(Json(Models { models }))
+}
