@@ -143,6 +143,23 @@ impl Tokenizer {
         Ok(ids)
     }
 
+    /// Splits a text in which nothing is special: a token's name that is written out in it is text like any
+    /// other. `starts`: whether a text starts here, so that vocabularies which put a space before texts do.
+    ///
+    /// # Errors
+    /// When the tokenizer library fails, which no text is known to cause.
+    pub fn encode_literal(&self, text: &str, starts: bool) -> Result<Vec<u32>, Error> {
+        let mut ids = Vec::with_capacity(text.len() / 3 + 2);
+        if text.is_empty() {
+            return Ok(ids);
+        }
+        match &self.model {
+            Model::SentencePiece(sentencepiece) => sentencepiece.encode(text, starts, &mut ids),
+            Model::Bpe(_) | Model::WordPiece(_) => self.encode_plain(text, None, &mut ids)?,
+        }
+        Ok(ids)
+    }
+
     fn encode_plain(
         &self,
         text: &str,

@@ -163,6 +163,12 @@ fn special_tokens_in_a_text_are_found() {
         .encode("<|begin_of_text|>Hi", AddSpecial::Yes)
         .unwrap();
     assert_eq!(doubled, [128000, 13347]);
+    let literal = tokenizer.encode_literal(text, true).unwrap();
+    assert!(
+        literal.iter().all(|&id| !tokenizer.is_special(id)),
+        "{literal:?}"
+    );
+    assert_eq!(tokenizer.decode(&literal, Specials::Skip), text);
 }
 
 #[test]
@@ -328,6 +334,13 @@ fn fill_in_the_middle_as_codellama_writes_it() {
         .encode("<PRE> a <SUF>a <MID>", AddSpecial::No)
         .unwrap();
     assert_eq!(ids, [1, 6, 2, 6, 3]);
+    let literal = |text: &str, starts: bool| tokenizer.encode_literal(text, starts).unwrap();
+    assert_eq!(
+        (literal("a", true), literal("a", false)),
+        (vec![6], vec![5])
+    );
+    assert!(literal("", true).is_empty());
+    assert!(!literal("<PRE> a", true).contains(&1));
 }
 
 #[test]
