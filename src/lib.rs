@@ -7,6 +7,7 @@ pub mod cli;
 pub mod coach;
 pub mod config;
 pub mod engine;
+pub mod ops;
 pub mod prompt;
 pub mod store;
 mod tls;
