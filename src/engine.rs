@@ -233,6 +233,9 @@ pub enum EngineError {
         /// What runs here.
         available: String,
     },
+    /// The forward pass failed.
+    #[error("an error was encountered while running the model: {0}")]
+    Step(String),
     /// The model's thread is gone.
     #[error(
         "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, check the server logs for details"

@@ -5,6 +5,7 @@ pub mod api;
 pub mod bench;
 pub mod cli;
 pub mod coach;
+pub mod code;
 pub mod config;
 pub mod engine;
 pub mod ops;

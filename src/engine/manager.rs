@@ -161,6 +161,11 @@ impl Engine {
 }
 
 impl Lease {
+    /// The name the model was loaded by.
+    pub fn name(&self) -> &str {
+        &self.model.name
+    }
+
     /// The model's tokenizer.
     pub fn tokenizer(&self) -> &Arc<Tokenizer> {
         &self.model.tokenizer
