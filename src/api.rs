@@ -1,4 +1,4 @@
-//! The HTTP server: Ollama's routes, and OpenAI's and Anthropic's over the same verbs.
+//! The HTTP server: Ollama's routes, OpenAI's and Anthropic's over the same verbs, the assistant's own.
 //!
 //! Handlers parse, call and answer. What a request means is in its type; what models are asked is in
 //! `verbs`; which status an error has is in [`error`]; who may ask is in `hosts` and `admission`.
@@ -15,6 +15,7 @@ mod hosts;
 mod ids;
 mod ollama;
 mod openai;
+mod ops;
 mod options;
 mod stream;
 mod times;
@@ -38,8 +39,10 @@ use tower_http::decompression::RequestDecompressionLayer;
 use tracing::{info, warn};
 
 use crate::access::{Access, AccessSetupError};
+use crate::code::CompletionCache;
 use crate::config::{Config, KvCacheType};
 use crate::engine::{Engine, EngineConfig};
+use crate::ops::metrics;
 use crate::store::{Registry, RegistryOptions, Store, StoreError};
 
 use catalog::Catalog;
@@ -51,6 +54,9 @@ const CONTEXT_TOKENS: usize = 4096;
 /// How long models may take to free their memory before the process ends anyway.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
+/// Measured times are folded together this often, fetched or not.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
 /// What all routes share. Clones are cheap.
 #[derive(Clone)]
 pub struct App {
@@ -61,6 +67,9 @@ pub struct App {
     catalog: Arc<Catalog>,
     hosts: Arc<Hosts>,
     access: Arc<Access>,
+    completions: Arc<CompletionCache>,
+    /// Where the server is.
+    url: Arc<str>,
 }
 
 /// Why the server did not start or stopped.
@@ -110,6 +119,8 @@ impl App {
             registry: Registry::new(RegistryOptions::new(ollama::VERSION, key))?,
             hosts: Arc::new(Hosts::new(&config, listen)),
             access: Arc::new(Access::new(&config.access)?),
+            completions: Arc::default(),
+            url: format!("http://{listen}").into(),
             config: Arc::new(config),
             catalog: Arc::default(),
         })
@@ -126,6 +137,7 @@ pub fn router(app: App) -> Router {
     ollama::router()
         .merge(compressed)
         .merge(assist::router())
+        .merge(ops::router())
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
         .layer(from_fn_with_state(app.clone(), admission::admit))
@@ -133,6 +145,7 @@ pub fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(|_| {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }))
+        .layer(from_fn(ops::observe))
         .with_state(app)
 }
 
@@ -144,6 +157,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let stop = stop_signal()?;
+    metrics::install();
+    tokio::spawn(keep_metrics_small());
     if config.kv_cache_type != KvCacheType::F16 {
         warn!("OLLAMA_KV_CACHE_TYPE is not heeded yet: the cache is f16");
     }
@@ -168,6 +183,14 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         warn!("a model is still at work");
     }
     Ok(())
+}
+
+async fn keep_metrics_small() {
+    let mut tick = tokio::time::interval(METRICS_UPKEEP);
+    loop {
+        tick.tick().await;
+        metrics::upkeep();
+    }
 }
 
 /// The first line on stdout tells where the server is, also if the system chose the port.

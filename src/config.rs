@@ -27,6 +27,8 @@ pub const API_VERSION: &str = "0.13.5";
 
 const DEFAULT_KEEP_ALIVE: KeepAlive = KeepAlive::For(Duration::from_secs(5 * 60));
 const DEFAULT_LOAD_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+const DEFAULT_ASSIST_MODEL: &str = "llama3.2:1b";
+const DEFAULT_ASSIST_TIMEOUT: Duration = Duration::from_secs(300);
 const DEFAULT_MAX_LOADED_MODELS: usize = 3;
 const DEFAULT_MAX_QUEUE: usize = 512;
 /// Names that `WICK_ISA` may have.
@@ -98,6 +100,10 @@ pub struct Config {
     pub access: AccessConfig,
     /// Whether all routes need credentials, not only the assistant's (`WICK_PROTECT_ALL`).
     pub protect_all: bool,
+    /// Model of the assistant's routes where a request names none (`WICK_ASSIST_MODEL`, default `llama3.2:1b`).
+    pub assist_model: String,
+    /// How long an answer of the assistant's routes may take (`WICK_ASSIST_TIMEOUT`, seconds, default 300).
+    pub assist_timeout: Duration,
     /// Web origins allowed on the assistant's routes beside those allowed everywhere (`WICK_ORIGINS`).
     pub assist_origins: Vec<String>,
 }
@@ -253,6 +259,16 @@ pub fn load(flags: Flags, env: impl Fn(&str) -> Option<String>) -> Result<Config
         access: access::load(&env, data_dir.as_deref())?,
         data_dir,
         protect_all: env.flag("WICK_PROTECT_ALL").unwrap_or(false),
+        assist_model: env
+            .text("WICK_ASSIST_MODEL")
+            .unwrap_or_else(|| DEFAULT_ASSIST_MODEL.to_owned()),
+        assist_timeout: env
+            .own(
+                "WICK_ASSIST_TIMEOUT",
+                "a number of seconds, at least 1",
+                |s| *s > 0,
+            )?
+            .map_or(DEFAULT_ASSIST_TIMEOUT, Duration::from_secs),
         assist_origins: env.list("WICK_ORIGINS"),
     })
 }

@@ -4,10 +4,14 @@
 mod access;
 #[path = "http/anthropic.rs"]
 mod anthropic;
+#[path = "http/assist.rs"]
+mod assist;
 #[path = "http/chat.rs"]
 mod chat;
 #[path = "http/clients.rs"]
 mod clients;
+#[path = "http/complete.rs"]
+mod complete;
 #[path = "http/credentials.rs"]
 mod credentials;
 #[path = "http/embed.rs"]
@@ -26,8 +30,14 @@ mod lifecycle;
 mod limits;
 #[path = "http/openai.rs"]
 mod openai;
+#[path = "http/operations.rs"]
+mod operations;
+#[path = "http/privacy.rs"]
+mod privacy;
 #[path = "http/registry.rs"]
 mod registry;
+#[path = "http/review.rs"]
+mod review;
 #[path = "http/server.rs"]
 mod server;
 #[path = "http/signer.rs"]

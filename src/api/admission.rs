@@ -38,7 +38,7 @@ fn is_probe(path: &str) -> bool {
 }
 
 /// The area that a path belongs to.
-fn area(path: &str) -> Option<Area> {
+pub(crate) fn area(path: &str) -> Option<Area> {
     let areas = [
         ("/ai/generate", Area::Generate),
         ("/ai/sql/", Area::Sql),

@@ -70,6 +70,29 @@ pub enum ApiError {
     /// The caller is not let in, or not now.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// A field of a request that is not as it should be.
+    #[error("field '{field}' {problem}")]
+    Field {
+        /// Its name, or its path in the body.
+        field: String,
+        /// What is wrong with it, without its value.
+        problem: String,
+    },
+    /// A body that is too long.
+    #[error("the body is longer than {limit_bytes} bytes: send less")]
+    BodyTooLarge {
+        /// What it may have.
+        limit_bytes: usize,
+    },
+    /// The model that the assistant works with is not on disk.
+    #[error("the model '{0}' is not here yet: run 'wick pull {0}' on the server")]
+    ModelAbsent(String),
+    /// The answer took longer than it may.
+    #[error("the answer took longer than {0} seconds: ask for less or try again later")]
+    TimedOut(u64),
+    /// An answer in a form that was cut off before the form was whole.
+    #[error("the {0} did not come to an end: ask about less")]
+    Unfinished(&'static str),
     /// A request that makes no sense, in the words of the route.
     #[error("{0}")]
     BadRequest(String),
@@ -132,6 +155,8 @@ pub enum Route {
 pub(crate) enum Dialect {
     /// `{"error": "..."}`
     Ollama,
+    /// The same, with statuses that are true where Ollama's are not.
+    Assist,
     /// `{"error": {"message", "type", "param", "code"}}`
     OpenAi,
     /// `{"type": "error", "error": {"type", "message"}, "request_id"}`
@@ -143,6 +168,9 @@ pub(crate) struct OpenAiError(pub ApiError);
 
 /// An error that is answered in Anthropic's shape.
 pub(crate) struct AnthropicError(pub ApiError);
+
+/// An error of the assistant's routes.
+pub(crate) struct AssistError(pub ApiError);
 
 impl ApiError {
     /// The status of an answer that has not begun.
@@ -164,8 +192,13 @@ impl ApiError {
             ApiError::Prompt(error) => prompt_status(error),
             ApiError::Missing(_)
             | ApiError::Message(_)
+            | ApiError::Field { .. }
             | ApiError::BadRequest(_)
             | ApiError::PromptTooLong => StatusCode::BAD_REQUEST,
+            ApiError::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            ApiError::Unfinished(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            ApiError::ModelAbsent(_) => StatusCode::SERVICE_UNAVAILABLE,
+            ApiError::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
             ApiError::Access(error) => access_status(error),
             ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
             ApiError::NotFound(_) => StatusCode::NOT_FOUND,
@@ -178,9 +211,18 @@ impl ApiError {
         }
     }
 
+    /// The status as clients of a dialect expect it.
+    fn status_in(&self, dialect: Dialect) -> StatusCode {
+        match (dialect, self) {
+            (Dialect::Assist, ApiError::Option(_) | ApiError::Format(_)) => StatusCode::BAD_REQUEST,
+            (Dialect::Assist, ApiError::PromptTooLong) => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => self.status(),
+        }
+    }
+
     /// Status, headers and body; what is the server's fault is logged.
     pub(crate) fn answer(&self, dialect: Dialect) -> Response {
-        let status = self.status();
+        let status = self.status_in(dialect);
         if status.is_server_error() {
             error!(status = status.as_u16(), "{}", chain(self));
         }
@@ -213,7 +255,7 @@ impl ApiError {
     pub(crate) fn body(&self, dialect: Dialect) -> Value {
         let (status, text) = (self.status(), self.to_string());
         match dialect {
-            Dialect::Ollama => json!({"error": text}),
+            Dialect::Ollama | Dialect::Assist => json!({"error": text}),
             Dialect::OpenAi => json!({"error": {
                 "message": match self {
                     ApiError::Body(BodyError::Missing) => "EOF".to_owned(),
@@ -264,6 +306,25 @@ impl<E: Into<ApiError>> From<E> for AnthropicError {
 impl IntoResponse for AnthropicError {
     fn into_response(self) -> Response {
         self.0.answer(Dialect::Anthropic)
+    }
+}
+
+impl AssistError {
+    /// The body, for the end of a stream.
+    pub(crate) fn body(&self) -> Value {
+        self.0.body(Dialect::Assist)
+    }
+}
+
+impl<E: Into<ApiError>> From<E> for AssistError {
+    fn from(error: E) -> Self {
+        AssistError(error.into())
+    }
+}
+
+impl IntoResponse for AssistError {
+    fn into_response(self) -> Response {
+        self.0.answer(Dialect::Assist)
     }
 }
 
@@ -372,6 +433,7 @@ fn engine_status(error: &EngineError) -> StatusCode {
         EngineError::Load(_)
         | EngineError::OutOfMemory { .. }
         | EngineError::Isa { .. }
+        | EngineError::Step(_)
         | EngineError::Stopped => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -165,8 +165,33 @@ fn push_text(out: &mut Vec<u8>, text: &str) {
     out.extend(text.as_bytes());
 }
 
+/// Marks around a gap, as the metadata names them; after the last one `<|middle|>`'s script is said.
+const MARKS: [(&str, &str); 3] = [
+    ("fim_pre", "<|before|>"),
+    ("fim_suf", "<|after|>"),
+    ("fim_mid", "<|middle|>"),
+];
+
+/// Tokens the parrot was trained on.
+const CONTEXT_TOKENS: u32 = 256;
+/// A filler reads code, a token per letter.
+const LONG_CONTEXT_TOKENS: u32 = 4096;
+
 /// A Llama that says what its prompt's last token tells it to; trained on 256 tokens.
 pub(crate) fn parrot(chat_template: Option<&str>) -> Vec<u8> {
+    bird(chat_template, false)
+}
+
+/// A parrot that was told where prefix, suffix and gap are.
+pub(crate) fn filler() -> Vec<u8> {
+    bird(None, true)
+}
+
+fn bird(chat_template: Option<&str>, knows_gaps: bool) -> Vec<u8> {
+    let context_tokens = match knows_gaps {
+        true => LONG_CONTEXT_TOKENS,
+        false => CONTEXT_TOKENS,
+    };
     let mut tokens: Vec<(String, i32)> = vec![
         ("<unk>".into(), UNKNOWN),
         ("<s>".into(), CONTROL),
@@ -202,6 +227,7 @@ pub(crate) fn parrot(chat_template: Option<&str>) -> Vec<u8> {
     let space = id_of(&mut tokens, "▁", NORMAL);
     next.push((space, id_of(&mut tokens, "{\"b\":", NORMAL)));
     let fallback = id_of(&mut tokens, FALLBACK, NORMAL);
+    let marks = MARKS.map(|(name, text)| (name, id_of(&mut tokens, text, CONTROL)));
     // A direction per token; a multiple of what kernels take at a time.
     let width = tokens.len().next_multiple_of(64);
     let vocab = tokens.len();
@@ -216,7 +242,7 @@ pub(crate) fn parrot(chat_template: Option<&str>) -> Vec<u8> {
     let mut file = File::new("llama");
     for (key, value) in [
         ("block_count", 1),
-        ("context_length", 256),
+        ("context_length", context_tokens),
         ("embedding_length", width as u32),
         ("feed_forward_length", 64),
         ("attention.head_count", (width / 64) as u32),
@@ -243,6 +269,11 @@ pub(crate) fn parrot(chat_template: Option<&str>) -> Vec<u8> {
     file.number("tokenizer.ggml.unknown_token_id", 0);
     file.flag("tokenizer.ggml.add_bos_token", true);
     file.flag("tokenizer.ggml.add_space_prefix", false);
+    if knows_gaps {
+        for (name, id) in marks {
+            file.number(&format!("tokenizer.ggml.{name}_token_id"), id as u32);
+        }
+    }
     if let Some(template) = chat_template {
         file.text("tokenizer.chat_template", template);
     }

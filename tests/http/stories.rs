@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::server::Server;
 
 /// `WICK_FIXTURES`, or the folder beside the project; nothing where there is none.
-fn fixtures() -> Option<PathBuf> {
+pub(crate) fn fixtures() -> Option<PathBuf> {
     let folder = std::env::var_os("WICK_FIXTURES")
         .map(PathBuf::from)
         .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"));

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::error::ApiError;
+use crate::api::error::AssistError;
 use crate::api::ollama::models::list;
 use crate::api::{App, times};
 
@@ -28,8 +28,11 @@ pub(crate) struct ListedModel {
     modified_at: String,
 }
 
-/// `GET /ai/models`: all models on disk.
-pub(crate) async fn models(State(app): State<App>) -> Result<Json<Models>, ApiError> {
+/// All models on disk.
+#[utoipa::path(get, path = "/ai/models", tag = "assistant", responses(
+    (status = 200, description = "They", body = Models),
+    (status = 401, description = "No or bad credentials", body = super::ErrorBody)))]
+pub(crate) async fn models(State(app): State<App>) -> Result<Json<Models>, AssistError> {
     let listed = list(&app).await?.into_iter().map(|listed| ListedModel {
         name: listed.stored.name.to_string(),
         size: listed.stored.size_bytes,

@@ -6,6 +6,7 @@ use tokio::sync::mpsc::Receiver;
 
 use crate::api::error::ApiError;
 use crate::engine::{Event, Generation, Lease, StopReason, TokenLogprob, Usage};
+use crate::ops::metrics;
 use crate::prompt::ToolCall;
 use crate::prompt::output::OutputParser;
 use crate::prompt::tools::Piece as Part;
@@ -243,6 +244,7 @@ impl Answer {
             completion_tokens: usage.completion_tokens + before,
             ..usage
         };
+        metrics::answer(self.lease.name(), &usage);
         let context = self.wants_context.then(|| {
             let text = format!("{}{}", self.prompt, self.written);
             let tokens = self
