@@ -108,9 +108,6 @@ pub enum ApiError {
          prompt, adjust the context length in settings, or use a model with a longer context length"
     )]
     PromptTooLong,
-    /// The model failed while it ran.
-    #[error("an error was encountered while running the model: {0}")]
-    Run(String),
     /// Work on another thread came to an unexpected end.
     #[error("internal error")]
     Task,
@@ -203,11 +200,9 @@ impl ApiError {
             ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
             ApiError::NotFound(_) => StatusCode::NOT_FOUND,
             // Options and formats are read after the model is loaded, where clients expect a 500.
-            ApiError::Option(_)
-            | ApiError::Format(_)
-            | ApiError::File(_)
-            | ApiError::Run(_)
-            | ApiError::Task => StatusCode::INTERNAL_SERVER_ERROR,
+            ApiError::Option(_) | ApiError::Format(_) | ApiError::File(_) | ApiError::Task => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
     }
 

@@ -97,6 +97,8 @@ async fn cursors_count_utf_16_units() {
             "{text}"
         );
     }
+    let bare = json!({"code": "a", "cursor_position": 1, "language": null, "n": null});
+    assert_eq!(server.post(PATH, bare).await.status, 200);
     let missing = server.post(PATH, json!({"code": "a"})).await;
     assert_eq!(missing.error().1, "field 'cursor_position' is required");
     let mut many = at_end("a");

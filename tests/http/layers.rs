@@ -71,6 +71,16 @@ fn layers_only_look_down() {
             !inside("prompt") || !text.contains("crate::engine"),
             "{path}: looks up to src/engine"
         );
+        for above in ["crate::engine", "crate::store", "crate::code", "crate::ops"] {
+            assert!(
+                !inside("access") || !text.contains(above),
+                "{path}: who may ask does not depend on {above}"
+            );
+        }
+        assert!(
+            !inside("code") || !text.contains("crate::store"),
+            "{path}: looks sideways to src/store"
+        );
         assert!(
             !inside("api") || !text.contains("clap::"),
             "{path}: flags belong in src/cli"

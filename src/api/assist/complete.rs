@@ -33,9 +33,8 @@ const MOST_TOKENS: u32 = 512;
 pub(crate) struct CompleteRequest {
     /// The whole file, or as much of it as there is.
     code: String,
-    /// Its language, by any name; may be empty.
-    #[serde(default)]
-    language: String,
+    /// Its language, by any name; absent or unknown does no harm.
+    language: Option<String>,
     /// Where the cursor is: UTF-16 units before it, as browsers and editors count.
     cursor_position: u64,
     /// Versions wanted (3, at most 8). There are fewer answers where the model repeats itself.
@@ -124,7 +123,7 @@ impl CompleteRequest {
         Ok(CompletionRequest {
             prefix: prefix.to_owned(),
             suffix: suffix.to_owned(),
-            language: self.language,
+            language: self.language.unwrap_or_default(),
             candidates: n as usize,
             max_tokens: tokens as usize,
             tenant: caller.tenant.clone(),

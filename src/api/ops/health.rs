@@ -1,19 +1,24 @@
 //! Whether the service lives, can answer, and how its parts are.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
-use wick_models::Gguf;
 
 use crate::api::App;
 use crate::api::assist::default_model;
 use crate::api::catalog::blocking;
 use crate::api::error::{ApiError, AssistError};
 use crate::ops::services::{Health, Service};
+use crate::store::StoredModel;
 
+const GGUF_MAGIC: &[u8; 4] = b"GGUF";
 /// What Prometheus calls its text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -36,7 +41,7 @@ pub(crate) struct Ready {
 }
 
 /// Whether the process lives.
-#[utoipa::path(get, path = "/health", tag = "operations",
+#[utoipa::path(get, path = "/health", tag = "operations", security(()),
     responses((status = 200, description = "It does", body = Alive)))]
 pub(crate) async fn health() -> Json<Alive> {
     Json(Alive {
@@ -46,7 +51,7 @@ pub(crate) async fn health() -> Json<Alive> {
 }
 
 /// Whether the assistant's model is here to answer.
-#[utoipa::path(get, path = "/ready", tag = "operations", responses(
+#[utoipa::path(get, path = "/ready", tag = "operations", security(()), responses(
     (status = 200, description = "It is", body = Ready),
     (status = 503, description = "It has to be pulled first", body = crate::api::assist::ErrorBody)))]
 pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Ready>, AssistError> {
@@ -58,7 +63,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Ready>, AssistE
 }
 
 /// How the engine and each model are.
-#[utoipa::path(get, path = "/services/status", tag = "operations",
+#[utoipa::path(get, path = "/services/status", tag = "operations", security(()),
     responses((status = 200, description = "One entry per part", body = Vec<Service>)))]
 pub(crate) async fn services(State(app): State<App>) -> Result<Json<Vec<Service>>, AssistError> {
     let has_model = default_model(&app).await.is_ok();
@@ -77,13 +82,13 @@ fn look_at_all(app: &App, has_model: bool) -> Result<Vec<Service>, ApiError> {
     let mut services = vec![engine];
     for stored in app.store.models()? {
         // Models without weights run elsewhere, and never here.
-        let Some(path) = stored.model_path else {
+        let Some(path) = stored.model_path.clone() else {
             continue;
         };
         let name = format!("model {}", stored.name);
         services.push(Service::look(name, &app.url, || {
             let is_loaded = loaded.iter().any(|running| running.path == path);
-            match is_loaded || Gguf::header_only(&path).is_ok() {
+            match is_loaded || is_model(app, stored, &path) {
                 true => Health::Up,
                 false => Health::Down,
             }
@@ -92,8 +97,16 @@ fn look_at_all(app: &App, has_model: bool) -> Result<Vec<Service>, ApiError> {
     Ok(services)
 }
 
+/// Whether a file is there and can be a model. Its header is read once and remembered, so that this costs
+/// little however often it is asked.
+fn is_model(app: &App, stored: StoredModel, path: &Path) -> bool {
+    let mut magic = [0; GGUF_MAGIC.len()];
+    let begins = File::open(path).and_then(|mut file| file.read_exact(&mut magic));
+    begins.is_ok() && &magic == GGUF_MAGIC && app.describe(stored).is_ok()
+}
+
 /// Counters and times, for Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "operations",
+#[utoipa::path(get, path = "/metrics", tag = "operations", security(()),
     responses((status = 200, description = "Prometheus' text format", body = String)))]
 pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     let text = crate::ops::metrics::render(&app.engine.running());

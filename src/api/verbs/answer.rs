@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Receiver;
 
 use crate::api::error::ApiError;
-use crate::engine::{Event, Generation, Lease, StopReason, TokenLogprob, Usage};
+use crate::engine::{EngineError, Event, Generation, Lease, StopReason, TokenLogprob, Usage};
 use crate::ops::metrics;
 use crate::prompt::ToolCall;
 use crate::prompt::output::OutputParser;
@@ -160,7 +160,7 @@ impl Answer {
             if let Some(finish) = self.over.take() {
                 return Ok(Step::Finish(finish));
             }
-            let stopped = || ApiError::from(crate::engine::EngineError::Stopped);
+            let stopped = || ApiError::from(EngineError::Stopped);
             let piece = match self.events.recv().await.ok_or_else(stopped)? {
                 Event::Text {
                     text, mut logprobs, ..
@@ -200,7 +200,7 @@ impl Answer {
                     self.over = Some(self.finish(reason, usage));
                     Piece::of(rest, Vec::new())
                 }
-                Event::Failed(text) => return Err(ApiError::Run(text)),
+                Event::Failed(text) => return Err(EngineError::Step(text).into()),
             };
             if !piece.is_empty() {
                 return Ok(Step::Piece(piece));
