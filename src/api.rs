@@ -4,6 +4,7 @@
 //! `verbs`; which status an error has is in [`error`]; who may ask is in `hosts`.
 
 mod anthropic;
+pub(crate) mod ask;
 mod body;
 mod catalog;
 pub mod error;

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod coach;
 pub mod config;
 pub mod engine;
+pub mod eval;
 pub mod prompt;
 pub mod store;
 mod tls;

@@ -26,6 +26,8 @@ mod openai;
 mod registry;
 #[path = "http/server.rs"]
 mod server;
+#[path = "http/starter.rs"]
+mod starter;
 #[path = "http/store.rs"]
 mod store;
 #[path = "http/stories.rs"]
