@@ -5,6 +5,7 @@
 
 mod admission;
 mod anthropic;
+pub(crate) mod ask;
 mod assist;
 mod body;
 mod catalog;

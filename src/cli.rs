@@ -6,6 +6,7 @@ mod client;
 mod copy;
 mod create;
 mod error;
+mod eval;
 mod human;
 mod keys;
 mod list;
@@ -75,6 +76,8 @@ enum Command {
     Keys(keys::Arguments),
     /// Measure a model file on this machine.
     Bench(bench::Arguments),
+    /// Score a model's SQL, answers and code.
+    Eval(eval::Arguments),
 }
 
 /// What commands work with.
@@ -124,7 +127,7 @@ async fn execute(arguments: Arguments) -> Result<(), CliError> {
         None if !arguments.version => return Ok(Arguments::command().print_help()?),
         command => command,
     };
-    let measures = matches!(command, Some(Command::Bench(_)));
+    let measures = matches!(command, Some(Command::Bench(_) | Command::Eval(_)));
     let client = Client::new(&config.host)?;
     let mut session = Session {
         config: &config,
@@ -154,6 +157,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<(), Cli
         Command::Cp(arguments) => copy::run(arguments, session).await,
         Command::Rm(arguments) => remove::run(arguments, session).await,
         Command::Bench(arguments) => bench::run(arguments, session),
+        Command::Eval(arguments) => eval::run(arguments, session).await,
     }
 }
 

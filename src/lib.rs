@@ -8,6 +8,7 @@ pub mod coach;
 pub mod code;
 pub mod config;
 pub mod engine;
+pub mod eval;
 pub mod ops;
 pub mod prompt;
 pub mod store;

@@ -19,6 +19,7 @@ pub mod modelfile;
 pub mod name;
 pub mod registry;
 pub mod show;
+pub mod starter;
 #[cfg(test)]
 mod tests;
 mod weights;

@@ -42,6 +42,8 @@ mod review;
 mod server;
 #[path = "http/signer.rs"]
 mod signer;
+#[path = "http/starter.rs"]
+mod starter;
 #[path = "http/store.rs"]
 mod store;
 #[path = "http/stories.rs"]

@@ -20,7 +20,9 @@ use super::error::StoreError;
 use super::name::ModelName;
 use super::{Progress, Store};
 
+pub(super) use download::Blob;
 pub use key::ensure_key;
+pub(super) use pull::{finish, say_complete};
 
 /// What a [`Registry`] has to know.
 #[derive(Clone, Debug)]
@@ -144,7 +146,8 @@ impl Registry {
     }
 }
 
-/// Pulls a model, telling `events` about every step; the last is `success`.
+/// Pulls a model, telling `events` about every step; the last is `success`. `starter` comes from inside the
+/// binary and needs no registry.
 ///
 /// Blobs that are there are not fetched again, and unfinished ones go on where they stopped. The
 /// manifest is written last, byte for byte. Dropping the future stops the transfer, unless another
@@ -177,7 +180,7 @@ pub async fn push(
     registry.push(store, &push, &events).await
 }
 
-async fn say(events: &mpsc::Sender<Progress>, status: &str) -> Result<(), StoreError> {
+pub(super) async fn say(events: &mpsc::Sender<Progress>, status: &str) -> Result<(), StoreError> {
     send(events, Progress::status(status)).await
 }
 

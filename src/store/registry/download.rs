@@ -20,10 +20,10 @@ use crate::store::{Progress, Store, lock};
 
 /// A blob to fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Blob {
-    pub(super) digest: Digest,
+pub(in crate::store) struct Blob {
+    pub(in crate::store) digest: Digest,
     /// Size according to the manifest.
-    pub(super) size_bytes: u64,
+    pub(in crate::store) size_bytes: u64,
 }
 
 /// Downloads under way in this process.

@@ -15,7 +15,7 @@ use crate::store::digest::Digest;
 use crate::store::error::{RegistryError, StoreError};
 use crate::store::manifest::{self, Manifest, media_type};
 use crate::store::name::ModelName;
-use crate::store::{MAX_TEXT_BYTES, Progress, Store};
+use crate::store::{MAX_TEXT_BYTES, Progress, Store, starter};
 
 impl Registry {
     /// A pull without the final `success`.
@@ -26,6 +26,9 @@ impl Registry {
         events: &mpsc::Sender<Progress>,
     ) -> Result<(), StoreError> {
         let name = store.resolve(&pull.name)?;
+        if starter::is_starter(&name) {
+            return starter::pull(store, &name, events).await;
+        }
         if is_hub(&name) && name.tag().to_ascii_lowercase().ends_with(".gguf") {
             return hub::pull_file(self, store, &name, events).await;
         }
@@ -50,7 +53,7 @@ impl Registry {
 }
 
 /// Writes the manifest and frees what only the old one named.
-pub(super) async fn finish(
+pub(in crate::store) async fn finish(
     store: &Store,
     name: &ModelName,
     manifest: &[u8],
@@ -69,7 +72,7 @@ pub(super) async fn finish(
 }
 
 /// A line about a blob that is there already or has just come in full.
-pub(super) async fn say_complete(
+pub(in crate::store) async fn say_complete(
     events: &mpsc::Sender<Progress>,
     blob: &Blob,
 ) -> Result<(), StoreError> {

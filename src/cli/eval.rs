@@ -1,0 +1,132 @@
+//! `eval`: how well a model does what wick's assistants ask of it, measured in this process.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::{CliError, Session};
+use crate::api::App;
+use crate::api::ask::Asked;
+use crate::config::Config;
+use crate::eval::{self, Miss, Plan, Task};
+use crate::store::{self, ModelName, Pull, Registry, RegistryOptions, Store, starter};
+
+/// A task, as it is typed.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum What {
+    /// Text to SQL, run on random rows.
+    Sql,
+    /// Answers from passages that cite the right one.
+    Answers,
+    /// Filling gaps in code.
+    Fim,
+    /// Explaining SQL.
+    Explain,
+}
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The task.
+    #[arg(value_enum)]
+    task: What,
+    /// A model of the store.
+    #[arg(long)]
+    model: String,
+    /// Cases to ask (default: all).
+    #[arg(long)]
+    cases: Option<usize>,
+    /// Decides which cases are asked and which rows the databases hold.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// One JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Show the cases that went wrong, on stderr.
+    #[arg(long)]
+    misses: bool,
+}
+
+/// Measures and prints; no server takes part.
+pub(crate) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Result<(), CliError> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| CliError::Serve(error);
+    let own = tempfile::tempdir()?;
+    let mut config = Config {
+        // A server may be at work on the same store.
+        no_prune: true,
+        ..session.config.clone()
+    };
+    if is_from_inside(&arguments.model, &config).map_err(|e| failed(e.into()))? {
+        config.models_dir = own.path().to_owned();
+        unpack(&config, &arguments.model)
+            .await
+            .map_err(|e| failed(e.into()))?;
+    }
+    let listen = config.listen;
+    let app = App::new(config, listen).map_err(|e| failed(e.into()))?;
+    let asked = Asked {
+        app,
+        model: arguments.model,
+    };
+    let plan = Plan {
+        task: arguments.task.into(),
+        cases: arguments.cases,
+        seed: arguments.seed,
+    };
+    let report = eval::run(plan, &asked)
+        .await
+        .map_err(|e| failed(e.into()))?;
+    if arguments.misses {
+        report.misses.iter().for_each(tell);
+    }
+    let report = serde_json::to_value(&report).map_err(io::Error::from)?;
+    Ok(print(session.out, &report, arguments.json)?)
+}
+
+impl From<What> for Task {
+    fn from(what: What) -> Task {
+        match what {
+            What::Sql => Task::Sql,
+            What::Answers => Task::Answers,
+            What::Fim => Task::Fim,
+            What::Explain => Task::Explain,
+        }
+    }
+}
+
+/// Whether the name means the model inside wick and the store has none of that name.
+fn is_from_inside(model: &str, config: &Config) -> Result<bool, store::StoreError> {
+    let name = ModelName::local(model)?;
+    let store = Store::open_with(&config.models_dir, true)?;
+    Ok(starter::is_starter(&name) && store.load(&store.resolve(&name)?).is_err())
+}
+
+async fn unpack(config: &Config, model: &str) -> Result<(), store::StoreError> {
+    let registry = Registry::new(RegistryOptions::new(env!("CARGO_PKG_VERSION"), None))?;
+    let pull = Pull {
+        name: ModelName::local(model)?,
+        insecure: false,
+    };
+    let (events, mut lines) = mpsc::channel(1);
+    let store = Store::open_with(&config.models_dir, true)?;
+    let drain = async { while lines.recv().await.is_some() {} };
+    tokio::join!(store::pull(&store, &registry, pull, events), drain).0
+}
+
+fn tell(miss: &Miss) {
+    eprintln!(
+        "asked:\n{}\nwanted: {}\ngot:    {}\n",
+        miss.asked, miss.wanted, miss.got
+    );
+}
+
+fn print(out: &mut dyn Write, report: &Value, json: bool) -> io::Result<()> {
+    if json {
+        return writeln!(out, "{report}");
+    }
+    for (name, value) in report.as_object().into_iter().flatten() {
+        writeln!(out, "{:<22} {value}", name.replace('_', " "))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! Filling gaps: whether the whole text parses, and whether the gap holds what it held.
+
+use rusqlite::Connection;
+use serde::Serialize;
+use tree_sitter::{LanguageError, Parser};
+
+use super::cases::{self, GapCase, Language};
+use super::{Ask, EvalError, Miss, Plan, Report, Writer, share, written};
+
+/// Shares of cases.
+#[derive(Clone, Debug, Serialize)]
+pub struct Scores {
+    /// Texts that parse as a whole.
+    pub parses: f64,
+    /// Gaps filled with the very text that was cut out; many could be filled otherwise.
+    pub exact: f64,
+}
+
+pub(super) async fn run<W: Writer>(plan: Plan, writer: &W) -> Result<Report, EvalError<W::Error>> {
+    let drawn: Vec<GapCase> = cases::draw(cases::FIM, plan)?;
+    let answers = written(drawn, writer, |case| Ask::Middle {
+        prefix: case.prefix.clone(),
+        suffix: case.suffix.clone(),
+    })
+    .await?;
+    let (mut parsed, mut exact, mut misses) = (0, 0, Vec::new());
+    for (case, text) in &answers {
+        exact += usize::from(case.middle.trim() == text.trim());
+        if parses(case.language, &[&*case.prefix, text, &case.suffix].concat())? {
+            parsed += 1;
+        } else {
+            misses.push(Miss {
+                asked: format!("{}<gap>{}", case.prefix, case.suffix),
+                wanted: case.middle.clone(),
+                got: text.clone(),
+            });
+        }
+    }
+    let scores = Scores {
+        parses: share(parsed, answers.len()),
+        exact: share(exact, answers.len()),
+    };
+    Ok(Report {
+        scores: super::Scores::Fim(scores),
+        cases: answers.len(),
+        seed: plan.seed,
+        misses,
+    })
+}
+
+/// Whether a text is one of its language.
+fn parses(language: Language, text: &str) -> Result<bool, LanguageError> {
+    let grammar = match language {
+        Language::Python => tree_sitter_python::LANGUAGE,
+        Language::JavaScript => tree_sitter_javascript::LANGUAGE,
+        Language::Sql => return Ok(parses_as_sql(text)),
+    };
+    let mut parser = Parser::new();
+    parser.set_language(&grammar.into())?;
+    let tree = parser.parse(text, None);
+    Ok(tree.is_some_and(|tree| !tree.root_node().has_error()))
+}
+
+/// SQLite reads a statement before it looks for its tables: only complaints about the text count.
+fn parses_as_sql(text: &str) -> bool {
+    let prepared = Connection::open_in_memory().and_then(|c| c.prepare(text).map(drop));
+    match prepared {
+        Ok(()) => true,
+        Err(error) => {
+            let reason = error.to_string();
+            reason.contains("no such table")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broken_texts_do_not_parse() {
+        let parses = |language, text: &str| parses(language, text).unwrap();
+        assert!(parses(Language::Python, "def f(a):\n    return a + 1\n"));
+        assert!(!parses(Language::Python, "def f(a:\n    return a +\n"));
+        assert!(parses(Language::JavaScript, "const f = (a) => a + 1;\n"));
+        assert!(!parses(Language::JavaScript, "const f = (a => a + ;\n"));
+        assert!(parses(Language::Sql, "SELECT a FROM t WHERE b = 'c';\n"));
+        assert!(!parses(Language::Sql, "SELECT a FROM t WHERE;\n"));
+        assert!(!parses(Language::Sql, "SELECT a FROM t WHERE b = 'c"));
+    }
+
+    #[test]
+    fn the_texts_that_were_cut_parse() {
+        let plan = Plan {
+            task: super::super::Task::Fim,
+            cases: None,
+            seed: 1,
+        };
+        for case in cases::draw::<GapCase>(cases::FIM, plan).unwrap() {
+            let text = [&*case.prefix, &case.middle, &case.suffix].concat();
+            assert!(parses(case.language, &text).unwrap(), "{text}");
+        }
+    }
+}
