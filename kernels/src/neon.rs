@@ -52,7 +52,10 @@ static KERNELS: Kernels = Kernels {
         rope: |x, cos, sin, pairing| simd::rope(Neon, x, cos, sin, pairing),
         // SAFETY: as above.
         attend: |job, state| unsafe { attend::attend(job, state) },
+        // SAFETY: as above.
+        attend_q8: |job, state| unsafe { attend::attend(job, state) },
         to_f16: |from, to| simd::to_f16(Neon, from, to),
+        to_q8: |from, to, stride| simd::to_q8(Neon, from, to, stride),
     },
 };
 
