@@ -35,7 +35,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 use tracing::{info, warn};
 
-use crate::config::{Config, KvCacheType};
+use crate::config::Config;
 use crate::engine::{Engine, EngineConfig};
 use crate::store::{Registry, RegistryOptions, Store, StoreError};
 
@@ -94,6 +94,7 @@ impl App {
             context_tokens: config.context_tokens.unwrap_or(CONTEXT_TOKENS),
             threads: config.threads,
             isa: config.isa.clone(),
+            kv_type: config.kv_cache_type,
             memory_limit_bytes: config.memory_limit,
         });
         let key = config.state_dir.as_ref().map(|dir| dir.join("id_ed25519"));
@@ -134,9 +135,6 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let stop = stop_signal()?;
-    if config.kv_cache_type != KvCacheType::F16 {
-        warn!("OLLAMA_KV_CACHE_TYPE is not heeded yet: the cache is f16");
-    }
     let app = App::new(config, address)?;
     let engine = app.engine.clone();
     say_address(address);

@@ -13,6 +13,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tracing::warn;
+use wick_models::KvType;
 
 pub use crate::engine::KeepAlive;
 pub use host::Host;
@@ -77,8 +78,8 @@ pub struct Config {
     /// Whether a model's Go template goes before its Jinja template (`OLLAMA_GO_TEMPLATE`);
     /// `None`: whichever can do more.
     pub go_template: Option<bool>,
-    /// Element type of the key-value cache (`OLLAMA_KV_CACHE_TYPE`).
-    pub kv_cache_type: KvCacheType,
+    /// How caches store keys and values (`OLLAMA_KV_CACHE_TYPE`: `f16` or `q8_0`, default `f16`).
+    pub kv_cache_type: KvType,
     /// Whether models that run elsewhere were switched off by name (`OLLAMA_NO_CLOUD`); this server has none either way.
     pub no_cloud: bool,
     /// Command that edits a prompt (`OLLAMA_EDITOR`, `VISUAL`, `EDITOR`).
@@ -110,31 +111,6 @@ impl LogLevel {
             LogLevel::Info => "info",
             LogLevel::Debug => "debug",
             LogLevel::Trace => "trace",
-        }
-    }
-}
-
-/// Element type of the key-value cache.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum KvCacheType {
-    /// Half precision.
-    #[default]
-    F16,
-    /// 8-bit blocks.
-    Q8_0,
-    /// 4-bit blocks.
-    Q4_0,
-}
-
-impl FromStr for KvCacheType {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text.to_ascii_lowercase().as_str() {
-            "f16" => Ok(KvCacheType::F16),
-            "q8_0" => Ok(KvCacheType::Q8_0),
-            "q4_0" => Ok(KvCacheType::Q4_0),
-            _ => Err(()),
         }
     }
 }

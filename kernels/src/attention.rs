@@ -193,6 +193,7 @@ pub(crate) fn attention(
         batch,
         causal,
         units,
+        heads: rows_at_once * group,
         stride,
         pool,
     };
@@ -218,6 +219,8 @@ struct Work<'a> {
     batch: &'a AttentionBatch<'a>,
     causal: bool,
     units: &'a [Unit],
+    /// Query vectors of a full unit.
+    heads: usize,
     /// Floats of one unit's result.
     stride: usize,
     pool: &'a dyn Parallel,
@@ -227,11 +230,10 @@ impl Work<'_> {
     fn attend<T: Stored>(&self, kernels: &Kernels, arenas: &Arenas<T>, partial: &mut [f32]) {
         let shape = self.batch.cache.shape();
         let keys: usize = self.units.iter().map(|unit| unit.to - unit.from).sum();
-        let rows = self.units.iter().map(|unit| unit.rows).max().unwrap_or(0);
-        let heads = rows * self.batch.heads / shape.kv_heads;
+        let work = keys * self.heads * shape.head_dim / 8;
         let attend = T::attend(&kernels.table);
         let parts = Chunks::new(partial, self.stride);
-        run_if_worth(self.pool, keys * heads * shape.head_dim / 8, &|_| {
+        run_if_worth(self.pool, work, &|_| {
             while let Some((index, part)) = parts.next() {
                 let job = AttendJob {
                     batch: self.batch,
