@@ -29,7 +29,14 @@ const DEFAULT_LOAD_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 const DEFAULT_MAX_LOADED_MODELS: usize = 3;
 const DEFAULT_MAX_QUEUE: usize = 512;
 /// Names that `WICK_ISA` may have.
-const ISAS: [&str; 5] = ["scalar", "avx2", "avx-vnni", "avx512", "neon"];
+const ISAS: [&str; 6] = [
+    "scalar",
+    "avx2",
+    "avx-vnni",
+    "avx512",
+    "neon",
+    "neon-dotprod",
+];
 
 /// What the command line says about the process as a whole.
 #[derive(Clone, Debug, Default)]
@@ -86,7 +93,8 @@ pub struct Config {
     pub editor: Option<String>,
     /// Threads of one model's forward pass (`WICK_THREADS`); `None`: the physical cores.
     pub threads: Option<usize>,
-    /// Kernel table to use (`WICK_ISA`: `scalar`, `avx2`, `avx-vnni`, `avx512` or `neon`); `None`: the fastest.
+    /// Kernel table to use (`WICK_ISA`: `scalar`, `avx2`, `avx-vnni`, `avx512`, `neon` or `neon-dotprod`); `None`: the
+    /// fastest.
     pub isa: Option<String>,
     /// Memory that loaded models may take together, in bytes (`WICK_MEMORY_LIMIT`).
     pub memory_limit: Option<u64>,
@@ -193,7 +201,7 @@ pub fn load(flags: Flags, env: impl Fn(&str) -> Option<String>) -> Result<Config
         )?,
         isa: env.own(
             "WICK_ISA",
-            "scalar, avx2, avx-vnni, avx512 or neon",
+            "scalar, avx2, avx-vnni, avx512, neon or neon-dotprod",
             |isa: &String| ISAS.contains(&isa.as_str()),
         )?,
         memory_limit: env.own("WICK_MEMORY_LIMIT", "a number of bytes, at least 1", |n| {

@@ -63,6 +63,8 @@ pub enum Isa {
     AvxVnni,
     /// AVX2, FMA and F16C.
     Avx2,
+    /// aarch64 with the dot-product and the int8 matrix instructions.
+    NeonI8mm,
     /// aarch64 with the dot-product instructions.
     NeonDotprod,
     /// Portable code.
@@ -76,6 +78,7 @@ impl Isa {
             Isa::Avx512Vnni => "avx512-vnni",
             Isa::AvxVnni => "avx-vnni",
             Isa::Avx2 => "avx2",
+            Isa::NeonI8mm => "neon-i8mm",
             Isa::NeonDotprod => "neon-dotprod",
             Isa::Scalar => "scalar",
         }
@@ -182,6 +185,8 @@ impl Kernels {
         let tables = [
             #[cfg(target_arch = "x86_64")]
             avx512::kernels(),
+            #[cfg(target_arch = "aarch64")]
+            neon::i8mm_kernels(),
             #[cfg(target_arch = "aarch64")]
             neon::kernels(),
             #[cfg(target_arch = "x86_64")]
