@@ -41,7 +41,7 @@ use tracing::{info, warn};
 
 use crate::access::{Access, AccessSetupError};
 use crate::code::CompletionCache;
-use crate::config::{Config, KvCacheType};
+use crate::config::Config;
 use crate::engine::{Engine, EngineConfig};
 use crate::ops::metrics;
 use crate::store::{Registry, RegistryOptions, Store, StoreError};
@@ -111,6 +111,7 @@ impl App {
             context_tokens: config.context_tokens.unwrap_or(CONTEXT_TOKENS),
             threads: config.threads,
             isa: config.isa.clone(),
+            kv_type: config.kv_cache_type,
             memory_limit_bytes: config.memory_limit,
         });
         let key = config.state_dir.as_ref().map(|dir| dir.join("id_ed25519"));
@@ -160,9 +161,6 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let stop = stop_signal()?;
     metrics::install();
     tokio::spawn(keep_metrics_small());
-    if config.kv_cache_type != KvCacheType::F16 {
-        warn!("OLLAMA_KV_CACHE_TYPE is not heeded yet: the cache is f16");
-    }
     let app = App::new(config, address)?;
     let engine = app.engine.clone();
     say_address(address);

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use serde::Serialize;
 use wick_models::{
-    AddSpecial, BLOCK_TOKENS, Decoder, Error, Gguf, Kernels, LoadOptions, Output, Parallel, Pool,
-    Segment, Tokenizer, default_threads, load_candle, load_decoder,
+    AddSpecial, BLOCK_TOKENS, Decoder, Error, Gguf, Kernels, KvType, LoadOptions, Output, Parallel,
+    Pool, Segment, Tokenizer, default_threads, load_candle, load_decoder,
 };
 
 /// Prompt tokens in one step.
@@ -34,6 +34,8 @@ pub struct Plan {
     pub repeats: usize,
     /// Kernel table; `None`: the fastest.
     pub kernels: Option<&'static Kernels>,
+    /// How the cache stores keys and values.
+    pub kv_type: KvType,
     /// Whether candle's `quantized_llama` runs alternately on the same file.
     pub candle: bool,
 }
@@ -59,6 +61,8 @@ pub struct Report {
     pub memory_bytes_per_second: f64,
     /// Kernel table in use.
     pub isa: String,
+    /// How the cache stores keys and values.
+    pub kv_type: &'static str,
     /// Threads of the forward pass.
     pub threads: usize,
     /// Size of the file.
@@ -88,6 +92,7 @@ pub fn run(plan: &Plan) -> Result<Report, Error> {
     let options = LoadOptions {
         threads,
         kernels: plan.kernels,
+        kv_type: plan.kv_type,
     };
     let decoder = load_decoder(&gguf, &options)?;
     let load_seconds = started.elapsed().as_secs_f64();
@@ -129,6 +134,7 @@ pub fn run(plan: &Plan) -> Result<Report, Error> {
         read_bytes_per_second: steps.map(|steps| steps * read as f64),
         memory_bytes_per_second: memory_bytes_per_second(threads),
         isa: own.decoder.isa().to_owned(),
+        kv_type: plan.kv_type.name(),
         threads,
         file_bytes,
         candle: peer.map(|_| PeerRates {
@@ -157,6 +163,7 @@ pub fn perplexity(plan: &Plan, text: &str) -> Result<Foretold, Error> {
     let options = LoadOptions {
         threads: plan.threads,
         kernels: plan.kernels,
+        kv_type: plan.kv_type,
     };
     let mut decoder = load_decoder(&gguf, &options)?;
     drop(gguf);

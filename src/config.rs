@@ -14,6 +14,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tracing::warn;
+use wick_models::KvType;
 
 use crate::access::AccessConfig;
 pub use crate::engine::KeepAlive;
@@ -32,7 +33,14 @@ const DEFAULT_ASSIST_TIMEOUT: Duration = Duration::from_secs(300);
 const DEFAULT_MAX_LOADED_MODELS: usize = 3;
 const DEFAULT_MAX_QUEUE: usize = 512;
 /// Names that `WICK_ISA` may have.
-const ISAS: [&str; 5] = ["scalar", "avx2", "avx-vnni", "avx512", "neon"];
+const ISAS: [&str; 6] = [
+    "scalar",
+    "avx2",
+    "avx-vnni",
+    "avx512",
+    "neon",
+    "neon-dotprod",
+];
 
 /// What the command line says about the process as a whole.
 #[derive(Clone, Debug, Default)]
@@ -81,15 +89,16 @@ pub struct Config {
     /// Whether a model's Go template goes before its Jinja template (`OLLAMA_GO_TEMPLATE`);
     /// `None`: whichever can do more.
     pub go_template: Option<bool>,
-    /// Element type of the key-value cache (`OLLAMA_KV_CACHE_TYPE`).
-    pub kv_cache_type: KvCacheType,
+    /// How caches store keys and values (`OLLAMA_KV_CACHE_TYPE`: `f16` or `q8_0`, default `f16`).
+    pub kv_cache_type: KvType,
     /// Whether models that run elsewhere were switched off by name (`OLLAMA_NO_CLOUD`); this server has none either way.
     pub no_cloud: bool,
     /// Command that edits a prompt (`OLLAMA_EDITOR`, `VISUAL`, `EDITOR`).
     pub editor: Option<String>,
     /// Threads of one model's forward pass (`WICK_THREADS`); `None`: the physical cores.
     pub threads: Option<usize>,
-    /// Kernel table to use (`WICK_ISA`: `scalar`, `avx2`, `avx-vnni`, `avx512` or `neon`); `None`: the fastest.
+    /// Kernel table to use (`WICK_ISA`: `scalar`, `avx2`, `avx-vnni`, `avx512`, `neon` or `neon-dotprod`); `None`: the
+    /// fastest.
     pub isa: Option<String>,
     /// Memory that loaded models may take together, in bytes (`WICK_MEMORY_LIMIT`).
     pub memory_limit: Option<u64>,
@@ -127,31 +136,6 @@ impl LogLevel {
             LogLevel::Info => "info",
             LogLevel::Debug => "debug",
             LogLevel::Trace => "trace",
-        }
-    }
-}
-
-/// Element type of the key-value cache.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum KvCacheType {
-    /// Half precision.
-    #[default]
-    F16,
-    /// 8-bit blocks.
-    Q8_0,
-    /// 4-bit blocks.
-    Q4_0,
-}
-
-impl FromStr for KvCacheType {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text.to_ascii_lowercase().as_str() {
-            "f16" => Ok(KvCacheType::F16),
-            "q8_0" => Ok(KvCacheType::Q8_0),
-            "q4_0" => Ok(KvCacheType::Q4_0),
-            _ => Err(()),
         }
     }
 }
@@ -250,7 +234,7 @@ pub fn load(flags: Flags, env: impl Fn(&str) -> Option<String>) -> Result<Config
         )?,
         isa: env.own(
             "WICK_ISA",
-            "scalar, avx2, avx-vnni, avx512 or neon",
+            "scalar, avx2, avx-vnni, avx512, neon or neon-dotprod",
             |isa: &String| ISAS.contains(&isa.as_str()),
         )?,
         memory_limit: env.own("WICK_MEMORY_LIMIT", "a number of bytes, at least 1", |n| {

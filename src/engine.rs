@@ -18,6 +18,8 @@ mod tests;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use wick_models::KvType;
+
 pub use manager::{Engine, Lease, kernels};
 pub use sampler::Sampling;
 
@@ -48,6 +50,8 @@ pub struct EngineConfig {
     pub threads: Option<usize>,
     /// Kernel table to use (`scalar`, `avx2`, ...); `None`: the fastest that runs here.
     pub isa: Option<String>,
+    /// How caches store keys and values.
+    pub kv_type: KvType,
     /// Memory all loaded models may take together, in bytes; `None`: what the machine has, less a reserve.
     pub memory_limit_bytes: Option<u64>,
 }

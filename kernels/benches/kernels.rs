@@ -8,12 +8,11 @@
 )]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use half::f16;
 use std::hint::black_box;
 use std::time::Duration;
 use wick_kernels::{
-    AttentionBatch, AttentionSegment, BLOCK_TOKENS, Kernels, Parallel, Projection, QuantType,
-    Scratch, Weight,
+    AttentionBatch, AttentionSegment, BLOCK_TOKENS, Kernels, KvArenas, KvBatch, KvType, Parallel,
+    Projection, QuantType, Scratch, Weight,
 };
 
 /// All threads of rayon's pool.
@@ -157,34 +156,45 @@ fn prompt(criterion: &mut Criterion) {
 
 /// Heads of Llama-3.2-1B: one token at depth 2048 (bytes of keys and values), and prompts of 512 (multiply-adds).
 fn attention(criterion: &mut Criterion) {
-    let (heads, kv_heads, head_dim) = (32, 8, 64);
+    let (heads, kv_heads, head_dim, tokens) = (32, 8, 64, 2560);
     let mut scratch = Scratch::default();
-    let blocks: Vec<u32> = (0..(2560 / BLOCK_TOKENS) as u32).collect();
-    let arena = vec![f16::from_f32(0.5); blocks.len() * BLOCK_TOKENS * kv_heads * head_dim];
-    for kernels in Kernels::available() {
-        let mut group = criterion.benchmark_group(format!("attention/{}", kernels.isa.name()));
+    let blocks: Vec<u32> = (0..(tokens / BLOCK_TOKENS) as u32).collect();
+    let fresh = inputs(tokens * kv_heads * head_dim);
+    let segment = |rows, start| AttentionSegment {
+        rows,
+        start,
+        blocks: &blocks,
+    };
+    for (kernels, kv_type) in Kernels::available()
+        .into_iter()
+        .flat_map(|kernels| [KvType::F16, KvType::Q8_0].map(|kv_type| (kernels, kv_type)))
+    {
+        let place = format!("attention/{}/{}", kernels.isa.name(), kv_type.name());
+        let mut group = criterion.benchmark_group(place);
+        let mut cache = KvArenas::new(kv_type, blocks.len(), kv_heads, head_dim);
+        let batch = KvBatch {
+            keys: &fresh,
+            values: &fresh,
+            segments: &[segment(tokens, 0)],
+        };
+        group.throughput(Throughput::Elements(2 * fresh.len() as u64));
+        group.bench_function(format!("store {tokens}"), |bencher| {
+            bencher.iter(|| kernels.store_kv(&batch, &mut cache, &Pool));
+        });
         for (rows, start) in [(1, 2047), (512, 0), (512, 2048)] {
             let q = inputs(rows * heads * head_dim);
             let mut out = vec![0.0; q.len()];
-            let segments = [AttentionSegment {
-                rows,
-                start,
-                blocks: &blocks,
-            }];
             let batch = AttentionBatch {
                 q: &q,
-                keys: &arena,
-                values: &arena,
+                cache: &cache,
                 heads,
-                kv_heads,
-                head_dim,
                 scale: 0.125,
                 window: None,
-                segments: &segments,
+                segments: &[segment(rows, start)],
             };
             let seen = rows * start + rows * (rows + 1) / 2;
             group.throughput(match rows {
-                1 => Throughput::Bytes((seen * kv_heads * head_dim * 4) as u64),
+                1 => Throughput::Bytes((seen * kv_type.token_bytes(kv_heads, head_dim)) as u64),
                 _ => Throughput::Elements((seen * heads * head_dim * 2) as u64),
             });
             group.bench_function(format!("{rows} at {start}"), |bencher| {

@@ -1,36 +1,24 @@
-//! Grouped-query attention over a paged f16 cache: online softmax over blocks of keys.
+//! Grouped-query attention over a paged cache: online softmax over blocks of keys.
 //!
 //! Work is cut into units of one key-value head, a few query rows (with all query heads of the group, so that each
 //! key and value is read once for them) and, where there are few queries and many keys, a part of the keys. Every
 //! unit leaves unnormalised sums; a second step merges the parts and divides.
 
+use crate::cache::{Arenas, BLOCK_TOKENS, Data, KvArenas, KvType, Shape, Stored};
 use crate::parallel::{Parallel, run_if_worth};
 use crate::split::Chunks;
+use crate::store::{KvBatch, store_kv};
 use crate::{Kernels, Scratch};
-use half::f16;
-
-/// Tokens per block of the cache.
-pub const BLOCK_TOKENS: usize = 32;
 
 /// A step's queries and the cache they look into.
-///
-/// Each arena holds blocks of `kv_heads * BLOCK_TOKENS * head_dim` values: for each head, values lie as
-/// `[BLOCK_TOKENS][head_dim]`, keys transposed as `[head_dim][BLOCK_TOKENS]`. [`Kernels::store_kv`] writes them; a
-/// whole block may be copied to another place.
 #[derive(Clone, Copy)]
 pub struct AttentionBatch<'a> {
     /// `rows x heads x head_dim`, with rotary embedding applied.
     pub q: &'a [f32],
-    /// The keys' arena.
-    pub keys: &'a [f16],
-    /// The values' arena.
-    pub values: &'a [f16],
-    /// Query heads; a multiple of `kv_heads`.
+    /// Keys and values of the layer.
+    pub cache: &'a KvArenas,
+    /// Query heads; a multiple of the cache's heads.
     pub heads: usize,
-    /// Key-value heads.
-    pub kv_heads: usize,
-    /// Dimensions per head.
-    pub head_dim: usize,
     /// Factor of the scores, usually `1 / sqrt(head_dim)`.
     pub scale: f32,
     /// Sliding window: a row sees this many positions, its own included. `None` sees all before it.
@@ -48,21 +36,6 @@ pub struct AttentionSegment<'a> {
     pub start: usize,
     /// The sequence's blocks in the arena, enough for position `start + rows - 1`.
     pub blocks: &'a [u32],
-}
-
-/// Fresh keys and values of a step, to be written to the cache.
-#[derive(Clone, Copy)]
-pub struct KvBatch<'a> {
-    /// `rows x kv_heads x head_dim`, with rotary embedding applied.
-    pub keys: &'a [f32],
-    /// `rows x kv_heads x head_dim`.
-    pub values: &'a [f32],
-    /// Key-value heads.
-    pub kv_heads: usize,
-    /// Dimensions per head.
-    pub head_dim: usize,
-    /// Consecutive rows; row `i` of a segment goes to position `start + i`.
-    pub segments: &'a [AttentionSegment<'a>],
 }
 
 /// Attention of one text to itself, without a mask: an encoder's.
@@ -89,8 +62,8 @@ pub struct EncoderAttention<'a> {
 pub(crate) struct AttentionScratch {
     units: Vec<Unit>,
     partial: Vec<f32>,
-    keys: Vec<f16>,
-    values: Vec<f16>,
+    /// Keys and values of an encoder's text.
+    text: Option<KvArenas>,
 }
 
 /// Query rows, a head and a range of keys.
@@ -113,8 +86,10 @@ pub(crate) struct Unit {
 
 /// What an instruction set's attention works on: `vectors()` queries (rows by heads of the group, heads fastest).
 #[derive(Clone, Copy)]
-pub(crate) struct AttendJob<'a> {
+pub(crate) struct AttendJob<'a, T> {
     pub(crate) batch: &'a AttentionBatch<'a>,
+    arenas: &'a Arenas<T>,
+    pub(crate) shape: Shape,
     pub(crate) unit: Unit,
     pub(crate) causal: bool,
 }
@@ -127,9 +102,9 @@ pub(crate) struct AttendState<'a> {
     pub(crate) sum: &'a mut [f32],
 }
 
-impl<'a> AttendJob<'a> {
+impl<'a, T> AttendJob<'a, T> {
     pub(crate) fn group(&self) -> usize {
-        self.batch.heads / self.batch.kv_heads
+        self.batch.heads / self.shape.kv_heads
     }
 
     pub(crate) fn vectors(&self) -> usize {
@@ -138,7 +113,7 @@ impl<'a> AttendJob<'a> {
 
     /// Query vector `i`.
     pub(crate) fn query(&self, i: usize) -> &'a [f32] {
-        let (group, dim) = (self.group(), self.batch.head_dim);
+        let (group, dim) = (self.group(), self.shape.head_dim);
         let head = self.unit.kv_head * group + i % group;
         &self.batch.q[((self.unit.row + i / group) * self.batch.heads + head) * dim..][..dim]
     }
@@ -157,19 +132,28 @@ impl<'a> AttendJob<'a> {
     }
 
     /// Keys of block `block` of the sequence: `[head_dim][BLOCK_TOKENS]`.
-    pub(crate) fn keys(&self, block: usize) -> &'a [f16] {
-        self.block(self.batch.keys, block)
+    pub(crate) fn keys(&self, block: usize) -> &'a [T] {
+        self.head(&self.arenas.keys, block, self.shape.head_len())
     }
 
     /// Values of block `block` of the sequence: `[BLOCK_TOKENS][head_dim]`.
-    pub(crate) fn values(&self, block: usize) -> &'a [f16] {
-        self.block(self.batch.values, block)
+    pub(crate) fn values(&self, block: usize) -> &'a [T] {
+        self.head(&self.arenas.values, block, self.shape.head_len())
     }
 
-    fn block(&self, arena: &'a [f16], block: usize) -> &'a [f16] {
-        let size = BLOCK_TOKENS * self.batch.head_dim;
+    /// Scales of the keys of block `block`, for types that have them.
+    pub(crate) fn key_scales(&self, block: usize) -> &'a [f32] {
+        self.head(&self.arenas.key_scales, block, BLOCK_TOKENS)
+    }
+
+    /// Scales of the values of block `block`, for types that have them.
+    pub(crate) fn value_scales(&self, block: usize) -> &'a [f32] {
+        self.head(&self.arenas.value_scales, block, BLOCK_TOKENS)
+    }
+
+    fn head<E>(&self, arena: &'a [E], block: usize, len: usize) -> &'a [E] {
         let block = self.batch.segments[self.unit.segment].blocks[block] as usize;
-        &arena[(block * self.batch.kv_heads + self.unit.kv_head) * size..][..size]
+        &arena[(block * self.shape.kv_heads + self.unit.kv_head) * len..][..len]
     }
 }
 
@@ -186,10 +170,10 @@ pub(crate) fn attention(
 ) {
     check(batch);
     assert_eq!(out.len(), batch.q.len(), "out is as long as q");
-    let dim = batch.head_dim;
-    let group = batch.heads / batch.kv_heads;
+    let Shape { kv_heads, head_dim } = batch.cache.shape();
+    let group = batch.heads / kv_heads;
     let rows_at_once = (kernels.table.query_vectors / group).max(1);
-    let stride = rows_at_once.min(max_rows(batch)) * group * (dim + 2);
+    let stride = rows_at_once.min(max_rows(batch)) * group * (head_dim + 2);
     plan(
         batch,
         causal,
@@ -198,7 +182,6 @@ pub(crate) fn attention(
         &mut scratch.units,
     );
     let units = &scratch.units;
-    let keys: usize = units.iter().map(|unit| unit.to - unit.from).sum();
     if scratch.partial.len() < units.len() * stride {
         scratch.partial.resize(units.len() * stride, 0.0);
     }
@@ -206,24 +189,21 @@ pub(crate) fn attention(
     if units.is_empty() {
         return;
     }
-    let parts = Chunks::new(partial, stride);
-    run_if_worth(pool, keys * rows_at_once * group * dim / 8, &|_| {
-        while let Some((index, part)) = parts.next() {
-            let job = AttendJob {
-                batch,
-                unit: units[index],
-                causal,
-            };
-            let vectors = job.vectors();
-            let (acc, rest) = part.split_at_mut(vectors * dim);
-            let (max, rest) = rest.split_at_mut(vectors);
-            let sum = &mut rest[..vectors];
-            (kernels.table.attend)(job, AttendState { acc, max, sum });
-        }
-    });
+    let work = Work {
+        batch,
+        causal,
+        units,
+        heads: rows_at_once * group,
+        stride,
+        pool,
+    };
+    match batch.cache.data() {
+        Data::F16(arenas) => work.attend(kernels, arenas, partial),
+        Data::Q8(arenas) => work.attend(kernels, arenas, partial),
+    }
     let partial = &scratch.partial[..units.len() * stride];
     // The parts of a unit follow each other; rows of a unit are merged where its first part stands.
-    let row_len = batch.heads * dim;
+    let row_len = batch.heads * head_dim;
     let rows = Chunks::new(out, row_len * ROWS_PER_MERGE);
     let total_rows: usize = batch.segments.iter().map(|segment| segment.rows).sum();
     run_if_worth(pool, total_rows * row_len / 4, &|_| {
@@ -232,6 +212,44 @@ pub(crate) fn attention(
             merge(batch, units, partial, stride, first, out);
         }
     });
+}
+
+/// The units of a batch and who computes them.
+struct Work<'a> {
+    batch: &'a AttentionBatch<'a>,
+    causal: bool,
+    units: &'a [Unit],
+    /// Query vectors of a full unit.
+    heads: usize,
+    /// Floats of one unit's result.
+    stride: usize,
+    pool: &'a dyn Parallel,
+}
+
+impl Work<'_> {
+    fn attend<T: Stored>(&self, kernels: &Kernels, arenas: &Arenas<T>, partial: &mut [f32]) {
+        let shape = self.batch.cache.shape();
+        let keys: usize = self.units.iter().map(|unit| unit.to - unit.from).sum();
+        let work = keys * self.heads * shape.head_dim / 8;
+        let attend = T::attend(&kernels.table);
+        let parts = Chunks::new(partial, self.stride);
+        run_if_worth(self.pool, work, &|_| {
+            while let Some((index, part)) = parts.next() {
+                let job = AttendJob {
+                    batch: self.batch,
+                    arenas,
+                    shape,
+                    unit: self.units[index],
+                    causal: self.causal,
+                };
+                let vectors = job.vectors();
+                let (acc, rest) = part.split_at_mut(vectors * shape.head_dim);
+                let (max, rest) = rest.split_at_mut(vectors);
+                let sum = &mut rest[..vectors];
+                attend(job, AttendState { acc, max, sum });
+            }
+        });
+    }
 }
 
 const ROWS_PER_MERGE: usize = 16;
@@ -246,16 +264,15 @@ fn max_rows(batch: &AttentionBatch<'_>) -> usize {
 }
 
 fn check(batch: &AttentionBatch<'_>) {
-    assert!(batch.kv_heads > 0 && batch.heads.is_multiple_of(batch.kv_heads) && batch.heads > 0);
-    assert!(batch.head_dim > 0);
+    let Shape { kv_heads, head_dim } = batch.cache.shape();
+    assert!(batch.heads.is_multiple_of(kv_heads) && batch.heads > 0);
     let rows: usize = batch.segments.iter().map(|segment| segment.rows).sum();
     assert_eq!(
         batch.q.len(),
-        rows * batch.heads * batch.head_dim,
+        rows * batch.heads * head_dim,
         "q is rows x heads x head_dim"
     );
-    let block = batch.kv_heads * BLOCK_TOKENS * batch.head_dim;
-    let blocks = batch.keys.len().min(batch.values.len()) / block;
+    let blocks = batch.cache.blocks();
     for segment in batch.segments {
         assert!(
             segment.blocks.len() * BLOCK_TOKENS >= segment.start + segment.rows,
@@ -281,13 +298,14 @@ fn plan(
     units: &mut Vec<Unit>,
 ) {
     units.clear();
+    let kv_heads = batch.cache.shape().kv_heads;
     let tiles: usize = batch
         .segments
         .iter()
         .map(|segment| segment.rows.div_ceil(rows_at_once))
         .sum();
     // With two units per thread there is little to win by dividing keys.
-    let wanted_parts = (2 * threads).div_ceil((tiles * batch.kv_heads).max(1));
+    let wanted_parts = (2 * threads).div_ceil((tiles * kv_heads).max(1));
     let mut row = 0;
     for (index, segment) in batch.segments.iter().enumerate() {
         for tile in 0..segment.rows.div_ceil(rows_at_once) {
@@ -310,7 +328,7 @@ fn plan(
             };
             let step = (to - first).div_ceil(parts).next_multiple_of(BLOCK_TOKENS);
             let parts = (to - first).div_ceil(step);
-            for kv_head in 0..batch.kv_heads {
+            for kv_head in 0..kv_heads {
                 for part in 0..parts {
                     let from = first + part * step;
                     units.push(Unit {
@@ -340,8 +358,9 @@ fn merge(
     first: usize,
     out: &mut [f32],
 ) {
-    let (dim, row_len) = (batch.head_dim, batch.heads * batch.head_dim);
-    let group = batch.heads / batch.kv_heads;
+    let shape = batch.cache.shape();
+    let (dim, row_len) = (shape.head_dim, batch.heads * shape.head_dim);
+    let group = batch.heads / shape.kv_heads;
     let last = first + out.len() / row_len;
     let begin = units.partition_point(|unit| unit.row + unit.rows <= first);
     for (index, unit) in units.iter().enumerate().skip(begin) {
@@ -386,53 +405,6 @@ fn merge(
     }
 }
 
-pub(crate) fn store_kv(
-    kernels: &Kernels,
-    batch: &KvBatch<'_>,
-    keys: &mut [f16],
-    values: &mut [f16],
-) {
-    let (dim, heads) = (batch.head_dim, batch.kv_heads);
-    let rows: usize = batch.segments.iter().map(|segment| segment.rows).sum();
-    assert_eq!(
-        batch.keys.len(),
-        rows * heads * dim,
-        "keys are rows x kv_heads x head_dim"
-    );
-    assert_eq!(
-        batch.values.len(),
-        rows * heads * dim,
-        "values are rows x kv_heads x head_dim"
-    );
-    let mut row = 0;
-    let mut converted = [f16::ZERO; 512];
-    for segment in batch.segments {
-        for position in segment.start..segment.start + segment.rows {
-            let block = segment.blocks[position / BLOCK_TOKENS] as usize;
-            let token = position % BLOCK_TOKENS;
-            for head in 0..heads {
-                let from = (row * heads + head) * dim;
-                let to = (block * heads + head) * BLOCK_TOKENS * dim;
-                let value = &mut values[to + token * dim..][..dim];
-                (kernels.table.to_f16)(&batch.values[from..from + dim], value);
-                let key = &mut keys[to..to + BLOCK_TOKENS * dim];
-                for (d, chunk) in batch.keys[from..from + dim]
-                    .chunks(converted.len())
-                    .enumerate()
-                {
-                    let converted = &mut converted[..chunk.len()];
-                    (kernels.table.to_f16)(chunk, converted);
-                    let column = &mut key[d * 512 * BLOCK_TOKENS + token..];
-                    for (to, from) in column.iter_mut().step_by(BLOCK_TOKENS).zip(converted) {
-                        *to = *from;
-                    }
-                }
-            }
-            row += 1;
-        }
-    }
-}
-
 pub(crate) fn encoder_attention(
     kernels: &Kernels,
     job: &EncoderAttention<'_>,
@@ -446,31 +418,28 @@ pub(crate) fn encoder_attention(
         start: 0,
         blocks: &blocks,
     }];
-    let size = blocks.len() * BLOCK_TOKENS * job.heads * job.head_dim;
-    let scratch = &mut scratch.attention;
-    let mut keys = std::mem::take(&mut scratch.keys);
-    let mut values = std::mem::take(&mut scratch.values);
-    keys.resize(keys.len().max(size), f16::ZERO);
-    values.resize(values.len().max(size), f16::ZERO);
+    let text = scratch.attention.text.take();
+    let fits = |cache: &KvArenas| {
+        let Shape { kv_heads, head_dim } = cache.shape();
+        (kv_heads, head_dim) == (job.heads, job.head_dim) && cache.blocks() >= blocks.len()
+    };
+    let mut cache = text
+        .filter(fits)
+        .unwrap_or_else(|| KvArenas::new(KvType::F16, blocks.len(), job.heads, job.head_dim));
     let fresh = KvBatch {
         keys: job.k,
         values: job.v,
-        kv_heads: job.heads,
-        head_dim: job.head_dim,
         segments: &segments,
     };
-    store_kv(kernels, &fresh, &mut keys, &mut values);
+    store_kv(kernels, &fresh, &mut cache, pool);
     let batch = AttentionBatch {
         q: job.q,
-        keys: &keys,
-        values: &values,
+        cache: &cache,
         heads: job.heads,
-        kv_heads: job.heads,
-        head_dim: job.head_dim,
         scale: job.scale,
         window: None,
         segments: &segments,
     };
-    attention(kernels, &batch, false, out, scratch, pool);
-    (scratch.keys, scratch.values) = (keys, values);
+    attention(kernels, &batch, false, out, &mut scratch.attention, pool);
+    scratch.attention.text = Some(cache);
 }

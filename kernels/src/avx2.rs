@@ -50,7 +50,11 @@ const fn table(multiply: fn(TileJob<'_>, &mut [f32])) -> Table {
         // SAFETY: see above.
         attend: |job, state| unsafe { attend(job, state) },
         // SAFETY: see above.
+        attend_q8: |job, state| unsafe { attend_q8(job, state) },
+        // SAFETY: see above.
         to_f16: |from, to| unsafe { to_f16(from, to) },
+        // SAFETY: see above.
+        to_q8: |from, to, stride| unsafe { to_q8(from, to, stride) },
     }
 }
 
@@ -70,11 +74,11 @@ pub(crate) fn vnni_kernels() -> Option<&'static Kernels> {
 
 /// Functions of [`simd`], compiled for these instruction sets.
 macro_rules! compile {
-    ($($name:ident($($argument:ident: $kind:ty),*) => $generic:expr;)*) => {
+    ($($name:ident($($argument:ident: $kind:ty),*) $(-> $result:ty)? => $generic:expr;)*) => {
         $(
             #[target_feature(enable = "avx2,fma,f16c")]
-            fn $name($($argument: $kind),*) {
-                $generic(Avx2::new(), $($argument),*);
+            fn $name($($argument: $kind),*) $(-> $result)? {
+                $generic(Avx2::new(), $($argument),*)
             }
         )*
     };
@@ -90,6 +94,8 @@ compile! {
     add(x: &mut [f32], y: &[f32]) => simd::add;
     softmax(x: &mut [f32]) => simd::softmax;
     rope(x: &mut [f32], cos: &[f32], sin: &[f32], pairing: Pairing) => simd::rope;
-    attend(job: AttendJob<'_>, state: AttendState<'_>) => simd::attend::<Avx2, 4>;
+    attend(job: AttendJob<'_, f16>, state: AttendState<'_>) => simd::attend::<Avx2, f16, 4>;
+    attend_q8(job: AttendJob<'_, i8>, state: AttendState<'_>) => simd::attend::<Avx2, i8, 4>;
     to_f16(from: &[f32], to: &mut [f16]) => simd::to_f16;
+    to_q8(from: &[f32], to: &mut [i8], stride: usize) -> f32 => simd::to_q8;
 }

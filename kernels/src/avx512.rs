@@ -39,7 +39,11 @@ static KERNELS: Kernels = Kernels {
         // SAFETY: see above.
         attend: |job, state| unsafe { attend(job, state) },
         // SAFETY: see above.
+        attend_q8: |job, state| unsafe { attend_q8(job, state) },
+        // SAFETY: see above.
         to_f16: |from, to| unsafe { to_f16(from, to) },
+        // SAFETY: see above.
+        to_q8: |from, to, stride| unsafe { to_q8(from, to, stride) },
     },
 };
 
@@ -57,11 +61,11 @@ pub(crate) fn kernels() -> Option<&'static Kernels> {
 
 /// Functions of [`simd`], compiled for these instruction sets.
 macro_rules! compile {
-    ($($name:ident($($argument:ident: $kind:ty),*) => $generic:expr;)*) => {
+    ($($name:ident($($argument:ident: $kind:ty),*) $(-> $result:ty)? => $generic:expr;)*) => {
         $(
             #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
-            fn $name($($argument: $kind),*) {
-                $generic(Avx512::new(), $($argument),*);
+            fn $name($($argument: $kind),*) $(-> $result)? {
+                $generic(Avx512::new(), $($argument),*)
             }
         )*
     };
@@ -77,6 +81,8 @@ compile! {
     add(x: &mut [f32], y: &[f32]) => simd::add;
     softmax(x: &mut [f32]) => simd::softmax;
     rope(x: &mut [f32], cos: &[f32], sin: &[f32], pairing: Pairing) => simd::rope;
-    attend(job: AttendJob<'_>, state: AttendState<'_>) => simd::attend::<Avx512, 8>;
+    attend(job: AttendJob<'_, f16>, state: AttendState<'_>) => simd::attend::<Avx512, f16, 8>;
+    attend_q8(job: AttendJob<'_, i8>, state: AttendState<'_>) => simd::attend::<Avx512, i8, 8>;
     to_f16(from: &[f32], to: &mut [f16]) => simd::to_f16;
+    to_q8(from: &[f32], to: &mut [i8], stride: usize) -> f32 => simd::to_q8;
 }

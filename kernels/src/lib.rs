@@ -12,6 +12,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod block;
+mod cache;
 #[cfg(target_arch = "x86_64")]
 mod kind;
 mod layout;
@@ -32,17 +33,20 @@ mod scalar;
 )]
 mod simd;
 mod split;
+mod store;
 mod weight;
 
 #[cfg(test)]
 mod tests;
 
 pub use activations::Scratch;
-pub use attention::{AttentionBatch, AttentionSegment, BLOCK_TOKENS, EncoderAttention, KvBatch};
+pub use attention::{AttentionBatch, AttentionSegment, EncoderAttention};
+pub use cache::{BLOCK_TOKENS, KvArenas, KvType, UnknownKvType};
 pub use pages::prefer_huge_pages;
 pub use parallel::{Parallel, Serial};
 pub use project::Projection;
 pub use quant::QuantType;
+pub use store::KvBatch;
 pub use weight::{PackError, Weight};
 
 use activations::{Before, QuantizeRow};
@@ -59,6 +63,8 @@ pub enum Isa {
     AvxVnni,
     /// AVX2, FMA and F16C.
     Avx2,
+    /// aarch64 with the dot-product and the int8 matrix instructions.
+    NeonI8mm,
     /// aarch64 with the dot-product instructions.
     NeonDotprod,
     /// Portable code.
@@ -72,6 +78,7 @@ impl Isa {
             Isa::Avx512Vnni => "avx512-vnni",
             Isa::AvxVnni => "avx-vnni",
             Isa::Avx2 => "avx2",
+            Isa::NeonI8mm => "neon-i8mm",
             Isa::NeonDotprod => "neon-dotprod",
             Isa::Scalar => "scalar",
         }
@@ -165,8 +172,11 @@ pub(crate) struct Table {
     pub(crate) softmax: fn(&mut [f32]),
     /// One head: x (at least `2 * cos.len()` long), cos, sin, pairing.
     pub(crate) rope: fn(&mut [f32], &[f32], &[f32], Pairing),
-    pub(crate) attend: fn(AttendJob<'_>, AttendState<'_>),
+    pub(crate) attend: fn(AttendJob<'_, f16>, AttendState<'_>),
+    pub(crate) attend_q8: fn(AttendJob<'_, i8>, AttendState<'_>),
     pub(crate) to_f16: fn(&[f32], &mut [f16]),
+    /// Int8 to every n-th element, the largest becoming 127; gives the scale.
+    pub(crate) to_q8: fn(&[f32], &mut [i8], usize) -> f32,
 }
 
 impl Kernels {
@@ -175,6 +185,8 @@ impl Kernels {
         let tables = [
             #[cfg(target_arch = "x86_64")]
             avx512::kernels(),
+            #[cfg(target_arch = "aarch64")]
+            neon::i8mm_kernels(),
             #[cfg(target_arch = "aarch64")]
             neon::kernels(),
             #[cfg(target_arch = "x86_64")]
@@ -309,9 +321,9 @@ impl Kernels {
         }
     }
 
-    /// Writes the keys and values of a step into the arenas of a layer. Panics where a block lies outside an arena.
-    pub fn store_kv(&self, batch: &KvBatch<'_>, keys: &mut [f16], values: &mut [f16]) {
-        attention::store_kv(self, batch, keys, values);
+    /// Writes the keys and values of a step into the arenas of a layer. Panics where a block lies outside them.
+    pub fn store_kv(&self, batch: &KvBatch<'_>, cache: &mut KvArenas, pool: &dyn Parallel) {
+        store::store_kv(self, batch, cache, pool);
     }
 
     /// Causal grouped-query attention; `out` is laid out as `batch.q`. Panics where lengths do not fit.

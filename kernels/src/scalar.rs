@@ -1,8 +1,9 @@
 //! The reference: plain loops over the packed layout with one row per tile. Every other table is tested against it.
 
 use crate::activations::{QuantizeRow, Rows, SUM_FACTOR_16, SUM_FACTOR_32, SUM_PAIRS, SUMS_256};
-use crate::attention::{AttendJob, AttendState, BLOCK_TOKENS};
+use crate::attention::{AttendJob, AttendState};
 use crate::block::{Block, run_len};
+use crate::cache::{BLOCK_TOKENS, Stored};
 use crate::project::TileJob;
 use crate::quant::Activation;
 use crate::{Isa, Kernels, Pairing, Table};
@@ -25,7 +26,9 @@ pub(crate) static KERNELS: Kernels = Kernels {
         softmax,
         rope,
         attend,
+        attend_q8: attend,
         to_f16,
+        to_q8,
     },
 };
 
@@ -267,8 +270,23 @@ pub(crate) fn to_f16(from: &[f32], to: &mut [f16]) {
     }
 }
 
-pub(crate) fn attend(job: AttendJob<'_>, state: AttendState<'_>) {
-    let dim = job.batch.head_dim;
+pub(crate) fn to_q8(from: &[f32], to: &mut [i8], stride: usize) -> f32 {
+    let largest = from.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+    let inverse = q8_inverse(largest);
+    for (to, from) in to.iter_mut().step_by(stride).zip(from) {
+        *to = (from * inverse).round_ties_even() as i8;
+    }
+    largest / 127.0
+}
+
+/// What values up to `largest` are multiplied by to become int8; zero where they are too small for that.
+pub(crate) fn q8_inverse(largest: f32) -> f32 {
+    let inverse = 127.0 / largest;
+    if inverse.is_finite() { inverse } else { 0.0 }
+}
+
+fn attend<T: Stored>(job: AttendJob<'_, T>, state: AttendState<'_>) {
+    let dim = job.shape.head_dim;
     state.acc.fill(0.0);
     for i in 0..job.vectors() {
         let query = job.query(i);
@@ -276,9 +294,13 @@ pub(crate) fn attend(job: AttendJob<'_>, state: AttendState<'_>) {
         let (mut max, mut sum) = (f32::MIN, 0.0);
         for token in job.visible(i) {
             let (block, t) = (token / BLOCK_TOKENS, token % BLOCK_TOKENS);
+            let (key_scale, value_scale) = match T::SCALED {
+                true => (job.key_scales(block)[t], job.value_scales(block)[t]),
+                false => (1.0, 1.0),
+            };
             let keys = job.keys(block)[t..].iter().step_by(BLOCK_TOKENS);
             let score: f32 = query.iter().zip(keys).map(|(q, k)| q * k.to_f32()).sum();
-            let score = score * job.batch.scale;
+            let score = score * (job.batch.scale * key_scale);
             if score > max {
                 let shrink = (max - score).exp();
                 acc.iter_mut().for_each(|acc| *acc *= shrink);
@@ -287,6 +309,7 @@ pub(crate) fn attend(job: AttendJob<'_>, state: AttendState<'_>) {
             }
             let weight = (score - max).exp();
             sum += weight;
+            let weight = weight * value_scale;
             let values = &job.values(block)[t * dim..][..dim];
             for (acc, value) in acc.iter_mut().zip(values) {
                 *acc += weight * value.to_f32();

@@ -5,6 +5,7 @@
 //! `inline(always)`, and none passes vectors to closures, so that the code is compiled with those features.
 
 use crate::Pairing;
+use crate::scalar::q8_inverse;
 use half::f16;
 
 /// Runs `$body` on every vector of `$x` (and the same places of `$y`), with the rest padded by zeros.
@@ -66,8 +67,9 @@ pub(crate) trait Simd: Copy {
     fn load(self, x: &[f32]) -> Self::V;
     fn store(self, v: Self::V, out: &mut [f32]);
     fn load_f16(self, x: &[f16]) -> Self::V;
+    fn load_i8(self, x: &[i8]) -> Self::V;
     /// Asks for the cache line in which `x` begins, where the instruction set can.
-    fn prefetch(self, _x: &[f16]) {}
+    fn prefetch<T>(self, _x: &[T]) {}
     fn store_f16(self, v: Self::V, out: &mut [f16]);
     /// Stores integral values within -128 and 127.
     fn store_i8(self, v: Self::V, out: &mut [i8]);
@@ -301,4 +303,31 @@ pub(crate) fn to_f16<S: Simd>(s: S, from: &[f32], to: &mut [f16]) {
     for (to, from) in targets.into_remainder().iter_mut().zip(chunks.remainder()) {
         *to = f16::from_f32(*from);
     }
+}
+
+#[inline(always)]
+pub(crate) fn to_q8<S: Simd>(s: S, from: &[f32], to: &mut [i8], stride: usize) -> f32 {
+    let mut most = s.splat(0.0);
+    let chunks = from.chunks_exact(S::LANES);
+    let rest = chunks.remainder();
+    for x in chunks {
+        most = s.max(most, s.abs(s.load(x)));
+    }
+    let largest = rest
+        .iter()
+        .fold(s.largest(most), |most, x| most.max(x.abs()));
+    let inverse = q8_inverse(largest);
+    let factor = s.splat(inverse);
+    let mut to = to.iter_mut().step_by(stride);
+    for x in from.chunks_exact(S::LANES) {
+        let mut bytes = [0; MAX_LANES];
+        s.store_i8(s.round(s.mul(s.load(x), factor)), &mut bytes);
+        for (byte, to) in bytes[..S::LANES].iter().zip(&mut to) {
+            *to = *byte;
+        }
+    }
+    for (x, to) in rest.iter().zip(to) {
+        *to = (x * inverse).round_ties_even() as i8;
+    }
+    largest / 127.0
 }

@@ -1,14 +1,14 @@
 //! Prompt and decode rates of a model file:
-//! `cargo run -p wick-models --release --example speed -- FILE -p 512 -n 64 -t 2 [-r RUNS] [-d DEPTH] [-b SEQUENCES] [-k ISA]`.
+//! `cargo run -p wick-models --release --example speed -- FILE -p 512 -n 64 -t 2 [-r RUNS] [-d DEPTH] [-b SEQUENCES] [-k ISA] [-c CACHE]`.
 //!
 //! Prints tokens per second of the best run, and the bytes of weights read per second in decoding. `-d` fills the cache
-//! with that many tokens first; `-b` decodes that many sequences in one batch.
+//! with that many tokens first; `-b` decodes that many sequences in one batch; `-c` is `f16` or `q8_0`.
 
 use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 
-use wick_kernels::{BLOCK_TOKENS, Kernels};
+use wick_kernels::{BLOCK_TOKENS, Kernels, KvType};
 use wick_models::{Decoder, Gguf, LoadOptions, Output, Segment, default_threads, load_decoder};
 
 /// Tokens of a prompt per step.
@@ -23,6 +23,7 @@ struct Arguments {
     depth: usize,
     sequences: usize,
     isa: Option<String>,
+    kv_type: KvType,
 }
 
 fn arguments() -> Result<Arguments, Box<dyn Error>> {
@@ -35,6 +36,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
         depth: 0,
         sequences: 1,
         isa: None,
+        kv_type: KvType::F16,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -52,6 +54,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
             "-d" => arguments.depth = number()?,
             "-b" => arguments.sequences = number()?.max(1),
             "-k" => arguments.isa = words.next(),
+            "-c" => arguments.kv_type = words.next().ok_or("which cache?")?.parse()?,
             _ => arguments.file = word,
         }
     }
@@ -110,6 +113,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = LoadOptions {
         threads: arguments.threads,
         kernels: Some(kernels.ok_or("no such kernel table on this machine")?),
+        kv_type: arguments.kv_type,
     };
     let mut decoder = load_decoder(&gguf, &options)?;
     let load_seconds = started.elapsed().as_secs_f64();

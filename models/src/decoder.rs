@@ -1,6 +1,6 @@
 //! What the engine sees of a decoder model: a step over a batch of token runs, and a paged key-value cache.
 
-use wick_kernels::Kernels;
+use wick_kernels::{Kernels, KvType};
 
 use crate::native::NativeDecoder;
 use crate::spec::{DecoderSpec, NATIVE_ARCHITECTURES};
@@ -111,6 +111,8 @@ pub struct LoadOptions {
     pub threads: usize,
     /// Kernel table; None means the fastest this machine has.
     pub kernels: Option<&'static Kernels>,
+    /// How a paged cache stores keys and values; other models keep what they have.
+    pub kv_type: KvType,
 }
 
 impl LoadOptions {

@@ -1,42 +1,46 @@
 //! The paged key-value cache of a native decoder.
 
-use half::f16;
-use half::vec::HalfBitsVecExt;
-use wick_kernels::{BLOCK_TOKENS, prefer_huge_pages};
+use wick_kernels::{BLOCK_TOKENS, KvArenas, KvType};
 
-/// Keys and values of all layers, f16, `[block][kv_head][BLOCK_TOKENS][head_dim]` in each arena.
+/// Keys and values of all layers.
 #[derive(Default)]
 pub(crate) struct KvCache {
-    layers: Vec<LayerCache>,
+    layers: Vec<KvArenas>,
     blocks: usize,
-    block_len: usize,
 }
 
-/// One layer's share.
-pub(crate) struct LayerCache {
-    pub(crate) keys: Vec<f16>,
-    pub(crate) values: Vec<f16>,
+/// What one layer of a cache holds per token.
+#[derive(Clone, Copy)]
+pub(crate) struct KvShape {
+    pub(crate) kv_type: KvType,
+    pub(crate) kv_heads: usize,
+    pub(crate) head_dim: usize,
+}
+
+impl KvShape {
+    /// Bytes of a token's keys and values in one layer.
+    pub(crate) fn token_bytes(self) -> usize {
+        self.kv_type.token_bytes(self.kv_heads, self.head_dim)
+    }
 }
 
 impl KvCache {
-    /// A cache of `blocks` blocks for `layers` layers, `token_len` values of K (and as many of V) per token and layer;
-    /// None where memory for it cannot be had. Pages are zero and untouched, so that memory is taken as blocks fill.
-    pub(crate) fn new(layers: usize, blocks: usize, token_len: usize) -> Option<KvCache> {
-        let block_len = token_len.checked_mul(BLOCK_TOKENS)?;
-        let arena = blocks.checked_mul(block_len)?;
-        let all = arena.checked_mul(layers)?.checked_mul(2)?;
-        // `vec!` aborts where the allocator refuses; asking for the whole first makes that an error.
-        Vec::<f16>::new().try_reserve_exact(all).ok()?;
-        let layers = (0..layers)
-            .map(|_| LayerCache {
-                keys: zeros(arena),
-                values: zeros(arena),
-            })
-            .collect();
+    /// A cache of `blocks` blocks for `layers` layers; None where memory for it cannot be had. Pages are zero and
+    /// untouched, so that memory is taken as blocks fill.
+    pub(crate) fn new(layers: usize, blocks: usize, shape: KvShape) -> Option<KvCache> {
+        let block_bytes = shape.token_bytes().checked_mul(BLOCK_TOKENS)?;
+        let all = block_bytes.checked_mul(blocks)?.checked_mul(layers)?;
+        // The arenas abort where the allocator refuses; asking for the whole first makes that an error.
+        Vec::<u8>::new().try_reserve_exact(all).ok()?;
+        let KvShape {
+            kv_type,
+            kv_heads,
+            head_dim,
+        } = shape;
+        let layers = (0..layers).map(|_| KvArenas::new(kv_type, blocks, kv_heads, head_dim));
         Some(KvCache {
-            layers,
+            layers: layers.collect(),
             blocks,
-            block_len,
         })
     }
 
@@ -44,7 +48,7 @@ impl KvCache {
         self.blocks
     }
 
-    pub(crate) fn layer(&mut self, layer: usize) -> &mut LayerCache {
+    pub(crate) fn layer(&mut self, layer: usize) -> &mut KvArenas {
         &mut self.layers[layer]
     }
 
@@ -53,25 +57,14 @@ impl KvCache {
         if from >= self.blocks || to >= self.blocks {
             return;
         }
-        let source = from * self.block_len..(from + 1) * self.block_len;
         for layer in &mut self.layers {
-            layer.keys.copy_within(source.clone(), to * self.block_len);
-            layer
-                .values
-                .copy_within(source.clone(), to * self.block_len);
+            layer.copy_block(from, to);
         }
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.layers.len() * 2 * self.blocks * self.block_len * size_of::<f16>()
+        self.layers.iter().map(KvArenas::bytes).sum()
     }
-}
-
-/// Zeros the system hands out on first touch: only for integers does `vec!` ask the allocator for zeroed memory.
-fn zeros(len: usize) -> Vec<f16> {
-    let mut arena = vec![0u16; len];
-    prefer_huge_pages(&mut arena);
-    arena.reinterpret_into()
 }
 
 #[cfg(test)]
@@ -79,31 +72,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_block_is_copied_in_every_layer() {
-        let mut cache = KvCache::new(2, 3, 4).unwrap();
-        let len = 4 * BLOCK_TOKENS;
-        for layer in 0..2 {
-            let arena = cache.layer(layer);
-            arena.keys[len..2 * len].fill(f16::ONE);
-            arena.values[len..2 * len].fill(f16::NEG_ONE);
-        }
-        cache.copy_block(1, 2);
-        cache.copy_block(1, 3);
-        for layer in 0..2 {
-            let arena = cache.layer(layer);
-            assert!(arena.keys[2 * len..].iter().all(|&key| key == f16::ONE));
-            assert!(
-                arena.values[2 * len..]
-                    .iter()
-                    .all(|&value| value == f16::NEG_ONE)
-            );
-            assert!(arena.keys[..len].iter().all(|&key| key == f16::ZERO));
+    fn sizes_beyond_memory_are_refused() {
+        for kv_type in [KvType::F16, KvType::Q8_0] {
+            let shape = |kv_heads| KvShape {
+                kv_type,
+                kv_heads,
+                head_dim: 64,
+            };
+            assert!(KvCache::new(32, usize::MAX / 2, shape(16)).is_none());
+            assert!(KvCache::new(32, 1 << 40, shape(16)).is_none());
+            assert!(KvCache::new(2, 2, shape(usize::MAX / 2)).is_none());
         }
     }
 
     #[test]
-    fn sizes_beyond_memory_are_refused() {
-        assert!(KvCache::new(32, usize::MAX / 2, 1024).is_none());
-        assert!(KvCache::new(32, 1 << 40, 1 << 10).is_none());
+    fn a_cache_takes_what_its_tokens_take() {
+        for kv_type in [KvType::F16, KvType::Q8_0] {
+            let shape = KvShape {
+                kv_type,
+                kv_heads: 3,
+                head_dim: 20,
+            };
+            let cache = KvCache::new(4, 5, shape).unwrap();
+            assert_eq!(cache.bytes(), 4 * 5 * BLOCK_TOKENS * shape.token_bytes());
+        }
     }
 }

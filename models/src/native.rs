@@ -7,7 +7,7 @@ mod step;
 use wick_kernels::{BLOCK_TOKENS, Kernels, Norm, Projection, Scratch, Weight};
 
 use crate::decoder::{Decoder, DecoderInfo, LoadOptions, Segment};
-use crate::kv::KvCache;
+use crate::kv::{KvCache, KvShape};
 use crate::pool::Pool;
 use crate::spec::{DecoderSpec, RopeTable};
 use crate::weights::Loader;
@@ -25,6 +25,7 @@ pub(crate) struct NativeDecoder {
     weights: Weights,
     kernels: &'static Kernels,
     pool: Pool,
+    kv_shape: KvShape,
     cache: KvCache,
     buffers: Buffers,
     scratch: Scratch,
@@ -59,6 +60,11 @@ impl NativeDecoder {
             spec,
         )?;
         let spec = &weights.spec;
+        let kv_shape = KvShape {
+            kv_type: options.kv_type,
+            kv_heads: spec.kv_heads,
+            head_dim: spec.head_dim,
+        };
         let info = DecoderInfo {
             architecture: spec.architecture.clone(),
             context_tokens: spec.context_tokens,
@@ -68,11 +74,7 @@ impl NativeDecoder {
             heads: spec.heads,
             kv_heads: spec.kv_heads,
             head_dim: spec.head_dim,
-            kv_bytes_per_token: spec.layers
-                * spec.kv_heads
-                * spec.head_dim
-                * 2
-                * size_of::<half::f16>(),
+            kv_bytes_per_token: spec.layers * kv_shape.token_bytes(),
             paged: true,
         };
         Ok(NativeDecoder {
@@ -80,6 +82,7 @@ impl NativeDecoder {
             weights,
             kernels,
             pool,
+            kv_shape,
             cache: KvCache::default(),
             buffers: Buffers::default(),
             scratch: Scratch::default(),
@@ -158,7 +161,7 @@ impl Decoder for NativeDecoder {
         // The old ones go first, so that both are never held at once.
         self.cache = KvCache::default();
         self.buffers = Buffers::default();
-        let cache = KvCache::new(spec.layers, blocks, spec.kv_heads * spec.head_dim);
+        let cache = KvCache::new(spec.layers, blocks, self.kv_shape);
         self.cache = cache.ok_or_else(|| fail("not enough memory"))?;
         let buffers = Buffers::new(spec, batch_tokens);
         self.buffers = buffers.ok_or_else(|| fail("not enough memory"))?;

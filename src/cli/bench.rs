@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use wick_models::KvType;
+
 use super::{CliError, Session, human};
 use crate::bench::{self, Plan, Report};
 use crate::engine::kernels;
@@ -32,6 +34,9 @@ pub(crate) struct Arguments {
     /// Threads (default: WICK_THREADS, then the physical cores).
     #[arg(short = 't', long)]
     threads: Option<usize>,
+    /// How the cache stores keys and values: f16 or q8_0 (default: OLLAMA_KV_CACHE_TYPE, then f16).
+    #[arg(long)]
+    kv: Option<KvType>,
     /// Timed runs.
     #[arg(short = 'r', long, default_value_t = 3)]
     repeats: usize,
@@ -58,6 +63,7 @@ pub(crate) fn run(arguments: Arguments, session: &mut Session<'_>) -> Result<(),
         repeats: arguments.repeats,
         kernels: kernels(session.config.isa.as_deref())
             .map_err(|e| CliError::Usage(e.to_string()))?,
+        kv_type: arguments.kv.unwrap_or(session.config.kv_cache_type),
         candle: arguments.candle,
     };
     let failed = |error: wick_models::Error| CliError::Serve(error.into());
@@ -164,7 +170,7 @@ fn print(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     writeln!(out, "{:<10}{:>9}", "file", human::size(report.file_bytes))?;
     writeln!(
         out,
-        "{:<10}{:>9} on {} threads",
-        "kernels", report.isa, report.threads
+        "{:<10}{:>9} on {} threads, {} cache",
+        "kernels", report.isa, report.threads, report.kv_type
     )
 }

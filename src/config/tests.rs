@@ -113,7 +113,7 @@ fn bad_values_of_ollama_variables_become_the_default() {
         ("OLLAMA_MAX_QUEUE", "-1"),
         ("OLLAMA_MAX_LOADED_MODELS", "1.5"),
         ("OLLAMA_CONTEXT_LENGTH", "4k"),
-        ("OLLAMA_KV_CACHE_TYPE", "q3"),
+        ("OLLAMA_KV_CACHE_TYPE", "q4_0"),
     ])
     .unwrap();
     assert_eq!(
@@ -126,7 +126,7 @@ fn bad_values_of_ollama_variables_become_the_default() {
     );
     assert_eq!(
         (config.context_tokens, config.kv_cache_type),
-        (None, KvCacheType::F16)
+        (None, KvType::F16)
     );
 }
 
@@ -146,7 +146,7 @@ fn good_values_are_taken() {
     assert_eq!(config.origins, ["https://a.test", "http://b.test:*"]);
     assert_eq!(
         (config.context_tokens, config.kv_cache_type),
-        (Some(8192), KvCacheType::Q8_0)
+        (Some(8192), KvType::Q8_0)
     );
     assert_eq!(
         (config.log_level, config.editor.as_deref()),

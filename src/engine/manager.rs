@@ -324,7 +324,8 @@ impl Shared {
     /// Unloads others until the model fits by count and by memory.
     async fn make_room(&self, gguf: &Gguf, request: &LoadRequest) -> Result<(), EngineError> {
         let context = context_tokens(&self.config, gguf, request.options);
-        let needed = memory::needed_bytes(gguf, context, parallel(&self.config, context));
+        let tokens = context.saturating_mul(parallel(&self.config, context));
+        let needed = memory::needed_bytes(gguf, self.config.kv_type, tokens);
         loop {
             let (count, taken) = {
                 let models = self.models();
@@ -493,6 +494,7 @@ fn load(config: &EngineConfig, request: LoadRequest, gguf: Gguf) -> Result<Loade
     let options = wick_models::LoadOptions {
         threads: threads.unwrap_or_else(default_threads).min(THREADS_MAX),
         kernels: kernels(config.isa.as_deref())?,
+        kv_type: config.kv_type,
     };
     let tokenizer = Arc::new(Tokenizer::from_gguf(&gguf)?);
     let context = context_tokens(config, &gguf, request.options);

@@ -2,23 +2,25 @@
 
 use std::path::Path;
 
-use wick_models::Gguf;
+use wick_models::{Gguf, KvType};
 
-/// Bytes a model will take: its file, and an f16 cache of `context_tokens` for `parallel` sequences.
-pub(super) fn needed_bytes(gguf: &Gguf, context_tokens: usize, parallel: usize) -> u64 {
-    let fact = |key: &str| gguf.arch_u64(key).ok().flatten();
+/// Bytes a model will take: its file, and a cache of `tokens`, all sequences together.
+pub(super) fn needed_bytes(gguf: &Gguf, kv_type: KvType, tokens: usize) -> u64 {
+    let per_token = token_bytes(kv_type, |key| gguf.arch_u64(key).ok().flatten());
+    gguf.file_bytes()
+        .saturating_add(per_token.saturating_mul(tokens as u64))
+}
+
+/// Bytes of cache per token of a model with these facts.
+fn token_bytes(kv_type: KvType, fact: impl Fn(&str) -> Option<u64>) -> u64 {
     let layers = fact("block_count").unwrap_or(0);
     let heads = fact("attention.head_count").unwrap_or(1).max(1);
     let width = fact("attention.key_length")
         .unwrap_or_else(|| fact("embedding_length").unwrap_or(0) / heads);
     let kv_heads = fact("attention.head_count_kv").unwrap_or(heads);
-    let per_token = 4u64
-        .saturating_mul(layers)
-        .saturating_mul(kv_heads)
-        .saturating_mul(width);
-    let tokens = (context_tokens as u64).saturating_mul(parallel as u64);
-    gguf.file_bytes()
-        .saturating_add(per_token.saturating_mul(tokens))
+    let size = |fact: u64| usize::try_from(fact).unwrap_or(usize::MAX);
+    let per_layer = kv_type.token_bytes(size(kv_heads), size(width)) as u64;
+    per_layer.saturating_mul(layers)
 }
 
 /// Bytes this process may still take: what the kernel calls available, within the control group's limit.
@@ -47,4 +49,24 @@ fn group_bytes() -> Option<u64> {
             .ok()
     };
     Some(read("memory.max")?.saturating_sub(read("memory.current")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_takes_what_its_keys_and_values_take() {
+        let llama = |key: &str| match key {
+            "block_count" => Some(16),
+            "attention.head_count" => Some(32),
+            "attention.head_count_kv" => Some(8),
+            "embedding_length" => Some(2048),
+            _ => None,
+        };
+        assert_eq!(token_bytes(KvType::F16, llama), 16 * 2 * 8 * 64 * 2);
+        assert_eq!(token_bytes(KvType::Q8_0, llama), 16 * 2 * 8 * (64 + 4));
+        assert_eq!(token_bytes(KvType::F16, |_| None), 0);
+        assert!(token_bytes(KvType::Q8_0, |_| Some(u64::MAX)) > u64::MAX / 2);
+    }
 }

@@ -40,7 +40,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch(self, x: &[f16]) {
+    fn prefetch<T>(self, x: &[T]) {
         // SAFETY: prefetching cannot fault, and every x86-64 processor can.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().cast()) }
     }
@@ -50,6 +50,13 @@ impl Simd for Avx2 {
         let x: &[f16; 8] = x[..8].try_into().expect("eight halves");
         // SAFETY: as in `splat`; the array holds what is read.
         unsafe { _mm256_cvtph_ps(_mm_loadu_si128(x.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn load_i8(self, x: &[i8]) -> __m256 {
+        let x: &[i8; 8] = x[..8].try_into().expect("eight bytes");
+        // SAFETY: as in `splat`; the array holds what is read.
+        unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(x.as_ptr().cast()))) }
     }
 
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! Attention of a few query vectors over blocks of the f16 cache, four vectors at a time.
+//! Attention of a few query vectors over blocks of the cache, four vectors at a time.
 //!
 //! Each block of keys and values is converted to f32 once for four vectors and comes from the first-level cache for
 //! all but the first four of a unit. Every vector takes the same steps in the same order whatever its neighbours are:
@@ -9,9 +9,10 @@
     reason = "vector loads and stores through pointers into checked slices"
 )]
 
-use super::dot::load_f16;
+use super::dot::{load_f16, load_i8};
 use super::vector::Neon;
-use crate::attention::{AttendJob, AttendState, BLOCK_TOKENS};
+use crate::attention::{AttendJob, AttendState};
+use crate::cache::{BLOCK_TOKENS, Stored};
 use crate::simd;
 use half::f16;
 use std::arch::aarch64::*;
@@ -19,11 +20,38 @@ use std::arch::aarch64::*;
 /// Registers of one row of scores.
 const SCORES: usize = BLOCK_TOKENS / 4;
 
+/// An element type of the cache.
+pub(super) trait Load: Stored {
+    /// Eight of them, without their scale.
+    ///
+    /// # Safety
+    /// They can be read, and the CPU has NEON.
+    unsafe fn eight(at: *const Self) -> [float32x4_t; 2];
+}
+
+impl Load for f16 {
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn eight(at: *const f16) -> [float32x4_t; 2] {
+        // SAFETY: promised by the caller.
+        unsafe { load_f16(at.cast()) }
+    }
+}
+
+impl Load for i8 {
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn eight(at: *const i8) -> [float32x4_t; 2] {
+        // SAFETY: promised by the caller.
+        unsafe { load_i8(at) }
+    }
+}
+
 /// # Safety
 /// The CPU has NEON.
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn attend(job: AttendJob<'_>, state: AttendState<'_>) {
-    let (vectors, dim) = (job.vectors(), job.batch.head_dim);
+pub(super) unsafe fn attend<T: Load>(job: AttendJob<'_, T>, state: AttendState<'_>) {
+    let (vectors, dim) = (job.vectors(), job.shape.head_dim);
     let AttendState { acc, max, sum } = state;
     acc[..vectors * dim].fill(0.0);
     max[..vectors].fill(f32::MIN);
@@ -48,10 +76,10 @@ pub(super) unsafe fn attend(job: AttendJob<'_>, state: AttendState<'_>) {
             // SAFETY: the block's and the state's lengths are as `some` wants them.
             unsafe {
                 match m {
-                    1 => some::<1, 8>(step, state),
-                    2 => some::<2, 8>(step, state),
-                    3 => some::<3, 4>(step, state),
-                    _ => some::<4, 4>(step, state),
+                    1 => some::<T, 1, 8>(step, state),
+                    2 => some::<T, 2, 8>(step, state),
+                    3 => some::<T, 3, 4>(step, state),
+                    _ => some::<T, 4, 4>(step, state),
                 }
             }
         }
@@ -60,11 +88,11 @@ pub(super) unsafe fn attend(job: AttendJob<'_>, state: AttendState<'_>) {
 
 /// Query vectors `first ..` and a block of the cache.
 #[derive(Clone, Copy)]
-struct Step<'a> {
-    job: AttendJob<'a>,
+struct Step<'a, T> {
+    job: AttendJob<'a, T>,
     block: usize,
-    keys: &'a [f16],
-    values: &'a [f16],
+    keys: &'a [T],
+    values: &'a [T],
     first: usize,
 }
 
@@ -73,7 +101,7 @@ struct Step<'a> {
 /// # Safety
 /// The CPU has NEON; keys and values are whole blocks; `state` is that of the `M` vectors.
 #[target_feature(enable = "neon")]
-unsafe fn some<const M: usize, const W: usize>(step: Step<'_>, state: AttendState<'_>) {
+unsafe fn some<T: Load, const M: usize, const W: usize>(step: Step<'_, T>, state: AttendState<'_>) {
     let Step {
         job,
         block,
@@ -81,7 +109,7 @@ unsafe fn some<const M: usize, const W: usize>(step: Step<'_>, state: AttendStat
         values,
         first,
     } = step;
-    let dim = job.batch.head_dim;
+    let dim = job.shape.head_dim;
     let base = block * BLOCK_TOKENS;
     let mut queries = [[].as_ptr(); M];
     let mut seen = [(0, 0); M];
@@ -104,12 +132,16 @@ unsafe fn some<const M: usize, const W: usize>(step: Step<'_>, state: AttendStat
     let mut scores = [[vdupq_n_f32(0.0); SCORES]; M];
     for start in (0..SCORES).step_by(W) {
         // SAFETY: `keys` is `[dim][BLOCK_TOKENS]` and every query has `dim` values.
-        let some = unsafe { products::<M, W>(keys.as_ptr().cast(), start * 4, &queries, dim) };
+        let some = unsafe { products::<T, M, W>(keys.as_ptr(), start * 4, &queries, dim) };
         for r in 0..M {
             for i in 0..W {
                 scores[r][start + i] = vmulq_n_f32(some[r][i], job.batch.scale);
             }
         }
+    }
+    if T::SCALED {
+        let scales = job.key_scales(block);
+        scores.iter_mut().for_each(|scores| scale(scores, scales));
     }
     let mut weights = [[0.0f32; BLOCK_TOKENS]; M];
     let mut shrink = [1.0; M];
@@ -132,6 +164,11 @@ unsafe fn some<const M: usize, const W: usize>(step: Step<'_>, state: AttendStat
         }
         state.sum[r] = state.sum[r] * shrink[r] + vaddvq_f32(sums);
         state.max[r] = max;
+        if T::SCALED {
+            let scales = job.value_scales(block).iter();
+            let weights = weights[r].iter_mut().zip(scales);
+            weights.for_each(|(weight, scale)| *weight *= scale);
+        }
     }
     let range = Weighted {
         weights: &weights,
@@ -144,17 +181,27 @@ unsafe fn some<const M: usize, const W: usize>(step: Step<'_>, state: AttendStat
     // SAFETY: `values` is `[BLOCK_TOKENS][dim]`, `acc` is `[M][dim]`, and `d` plus the columns taken is within `dim`.
     unsafe {
         while d + 16 <= dim {
-            gather::<M, 2>(values.add(d), &range, dim, acc.add(d));
+            gather::<T, M, 2>(values.add(d), &range, dim, acc.add(d));
             d += 16;
         }
         while d + 8 <= dim {
-            gather::<M, 1>(values.add(d), &range, dim, acc.add(d));
+            gather::<T, M, 1>(values.add(d), &range, dim, acc.add(d));
             d += 8;
         }
         while d < dim {
             gather_one(values.add(d), &range, dim, acc.add(d));
             d += 1;
         }
+    }
+}
+
+/// Multiplies the scores of a block's tokens by their scales.
+#[inline]
+#[target_feature(enable = "neon")]
+fn scale(scores: &mut [float32x4_t; SCORES], scales: &[f32]) {
+    for (score, scales) in scores.iter_mut().zip(scales.as_chunks::<4>().0) {
+        // SAFETY: four floats.
+        *score = vmulq_f32(*score, unsafe { vld1q_f32(scales.as_ptr()) });
     }
 }
 
@@ -184,11 +231,11 @@ fn mask(scores: &mut [float32x4_t; SCORES], (from, to): (usize, usize)) -> f32 {
 /// Dot products of `M` queries with `4 W` keys from column `token` on.
 ///
 /// # Safety
-/// `keys` holds `dim` times `BLOCK_TOKENS` f16, every query `dim` values.
+/// `keys` holds `dim` times `BLOCK_TOKENS` numbers, every query `dim` values.
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn products<const M: usize, const W: usize>(
-    keys: *const u8,
+unsafe fn products<T: Load, const M: usize, const W: usize>(
+    keys: *const T,
     token: usize,
     queries: &[*const f32; M],
     dim: usize,
@@ -198,7 +245,7 @@ unsafe fn products<const M: usize, const W: usize>(
         let mut key = [vdupq_n_f32(0.0); W];
         for i in 0..W / 2 {
             // SAFETY: promised by the caller. The same below.
-            let eight = unsafe { load_f16(keys.add((d * BLOCK_TOKENS + token + 8 * i) * 2)) };
+            let eight = unsafe { T::eight(keys.add(d * BLOCK_TOKENS + token + 8 * i)) };
             (key[2 * i], key[2 * i + 1]) = (eight[0], eight[1]);
         }
         for r in 0..M {
@@ -226,8 +273,8 @@ struct Weighted<'a, const M: usize> {
 /// `values` and `acc` have these columns in rows that are `dim` apart: `range.to` and `M` of them.
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn gather<const M: usize, const E: usize>(
-    values: *const f16,
+unsafe fn gather<T: Load, const M: usize, const E: usize>(
+    values: *const T,
     range: &Weighted<'_, M>,
     dim: usize,
     acc: *mut f32,
@@ -246,7 +293,7 @@ unsafe fn gather<const M: usize, const E: usize>(
         let mut value = [[vdupq_n_f32(0.0); 2]; E];
         for (e, value) in value.iter_mut().enumerate() {
             // SAFETY: as above.
-            *value = unsafe { load_f16(values.add(t * dim + 8 * e).cast()) };
+            *value = unsafe { T::eight(values.add(t * dim + 8 * e)) };
         }
         for r in 0..M {
             for e in 0..E {
@@ -270,8 +317,8 @@ unsafe fn gather<const M: usize, const E: usize>(
 ///
 /// # Safety
 /// As for `gather`.
-unsafe fn gather_one<const M: usize>(
-    values: *const f16,
+unsafe fn gather_one<T: Stored, const M: usize>(
+    values: *const T,
     range: &Weighted<'_, M>,
     dim: usize,
     acc: *mut f32,

@@ -169,3 +169,18 @@ pub(super) unsafe fn load_f16(at: *const u8) -> [float32x4_t; 2] {
     let bits = vreinterpretq_f16_u8(unsafe { vld1q_u8(at) });
     [vcvt_f32_f16(vget_low_f16(bits)), vcvt_high_f32_f16(bits)]
 }
+
+/// Eight int8 numbers as f32.
+///
+/// # Safety
+/// 8 bytes can be read.
+#[inline]
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn load_i8(at: *const i8) -> [float32x4_t; 2] {
+    // SAFETY: promised by the caller.
+    let wide = vmovl_s8(unsafe { vld1_s8(at) });
+    [
+        vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide))),
+        vcvtq_f32_s32(vmovl_high_s16(wide)),
+    ]
+}

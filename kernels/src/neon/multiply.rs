@@ -2,13 +2,15 @@
 //!
 //! A few activation rows multiply straight from the packed bytes. More of them take a block of a tile decoded to int8
 //! once (2 KiB, in the first-level cache), four rows at a time, with each block of activations used by all tiles of
-//! the call while it is near. Integer sums are exact.
+//! the call while it is near; with i8mm they lie in pairs of rows. Integer sums are exact.
 
 #![expect(
     unsafe_code,
     reason = "vector loads and stores through pointers into tiles and activations"
 )]
 
+use super::decode::Weights;
+use super::matrix;
 use crate::activations::Rows;
 use crate::project::TileJob;
 use std::arch::aarch64::*;
@@ -22,7 +24,7 @@ pub(super) const MAX_ROWS: usize = 32;
 /// Columns decoded at once.
 const DECODED: usize = 256;
 
-/// A block decoded to int8: `[group][row][4]`.
+/// A block decoded to int8: `[group][row][4]`, for SMMLA `[8 columns][row][8]`.
 #[repr(align(64))]
 struct Decoded([int8x16_t; DECODED * LANES / 16]);
 
@@ -85,6 +87,23 @@ unsafe fn store_rows<const M: usize>(at: *mut f32, rows: &[[float32x4_t; 2]; M])
         unsafe { vst1q_f32(at.add(r * LANES), row[0]) };
         // SAFETY: as above.
         unsafe { vst1q_f32(at.add(r * LANES + 4), row[1]) };
+    }
+}
+
+/// 16 decoded columns, less the type's offset; `MATRIX`: in pairs of rows.
+#[inline]
+#[target_feature(enable = "neon")]
+fn put<const MATRIX: bool>(to: &mut [int8x16_t], weights: Weights, offset: int8x16_t) {
+    let pairs;
+    let from = match MATRIX {
+        true => {
+            pairs = matrix::paired(&weights);
+            &pairs
+        }
+        false => weights.as_flattened(),
+    };
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = vsubq_s8(*from, offset);
     }
 }
 

@@ -1,8 +1,15 @@
 //! Integers are exact: with scales of one, products equal the scalar ones bit by bit, for every number of rows.
 
-use super::kernels;
+use super::{i8mm_kernels, kernels};
 use crate::{Kernels, Projection, QuantType, Scratch, Serial, scalar};
 use half::f16;
+
+/// The tables of this processor.
+fn tables() -> Vec<&'static Kernels> {
+    let tables: Vec<_> = [kernels(), i8mm_kernels()].into_iter().flatten().collect();
+    println!("{} of 2 tables run on this processor", tables.len());
+    tables
+}
 
 /// Bytes from a linear congruence, so that a failure repeats.
 fn bytes(len: usize, seed: u32) -> Vec<u8> {
@@ -50,9 +57,7 @@ fn product(kernels: &Kernels, quant: QuantType, x: &[f32], cols: usize, tensor: 
 
 #[test]
 fn integers_are_those_of_scalar() {
-    let Some(neon) = kernels() else {
-        return println!("skipped: this processor has no dotprod");
-    };
+    let tables = tables();
     let quants = QuantType::ALL
         .into_iter()
         .filter(|quant| quant.block_len() > 1);
@@ -66,18 +71,18 @@ fn integers_are_those_of_scalar() {
                 .map(|&b| f32::from(b as i8).max(-127.0))
                 .collect();
             x.iter_mut().step_by(32).for_each(|x| *x = 127.0);
-            let got = product(neon, quant, &x, cols, &tensor);
             let want = product(&scalar::KERNELS, quant, &x, cols, &tensor);
-            assert_eq!(got, want, "{quant:?} m={m}");
+            for neon in &tables {
+                let got = product(neon, quant, &x, cols, &tensor);
+                assert_eq!(got, want, "{:?} {quant:?} m={m}", neon.isa);
+            }
         }
     }
 }
 
 #[test]
 fn the_largest_values_do_not_overflow() {
-    let Some(neon) = kernels() else {
-        return println!("skipped: this processor has no dotprod");
-    };
+    let tables = tables();
     for quant in QuantType::ALL
         .into_iter()
         .filter(|quant| quant.block_len() > 1)
@@ -87,10 +92,38 @@ fn the_largest_values_do_not_overflow() {
             let tensor = with_unit_scales(quant, vec![fill; 8 * quant.row_bytes(cols)]);
             for sign in [1.0, -1.0] {
                 let x = vec![127.0 * sign; 6 * cols];
-                let got = product(neon, quant, &x, cols, &tensor);
                 let want = product(&scalar::KERNELS, quant, &x, cols, &tensor);
-                assert_eq!(got, want, "{quant:?} of {fill:#x}");
+                for neon in &tables {
+                    let got = product(neon, quant, &x, cols, &tensor);
+                    assert_eq!(got, want, "{:?} {quant:?} of {fill:#x}", neon.isa);
+                }
             }
+        }
+    }
+}
+
+/// Floats take the same steps in both tables.
+#[test]
+fn both_tables_give_the_same_bits() {
+    let (Some(dotprod), Some(i8mm)) = (kernels(), i8mm_kernels()) else {
+        return println!("skipped: this processor has no i8mm");
+    };
+    for quant in QuantType::ALL {
+        let (rows, cols) = (19, 768);
+        let mut tensor = bytes(rows * quant.row_bytes(cols), 3);
+        if quant.block_len() > 1 {
+            tensor = with_unit_scales(quant, tensor);
+        } else {
+            tensor.iter_mut().for_each(|byte| *byte &= 0x3f);
+        }
+        for m in [1, 3, 4, 5, 6, 11, 32, 45] {
+            let x: Vec<f32> = bytes(m * cols, 9)
+                .iter()
+                .map(|&b| f32::from(b as i8) / 37.0)
+                .collect();
+            let got = product(i8mm, quant, &x, cols, &tensor);
+            let want = product(dotprod, quant, &x, cols, &tensor);
+            assert_eq!(got, want, "{quant:?} m={m}");
         }
     }
 }

@@ -72,6 +72,16 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn load_i8(self, x: &[i8]) -> float32x4_t {
+        let x: [u8; 4] = std::array::from_fn(|i| x[i] as u8);
+        // SAFETY: see `splat`.
+        unsafe {
+            let bytes = vreinterpret_s8_u32(vdup_n_u32(u32::from_le_bytes(x)));
+            vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(bytes))))
+        }
+    }
+
+    #[inline(always)]
     fn store_f16(self, v: float32x4_t, out: &mut [f16]) {
         let out = &mut out[..4];
         // SAFETY: four numbers of 16 bits.

@@ -1,19 +1,43 @@
 //! Attention of one unit: online softmax over blocks of keys, sums in registers.
 
 use super::{Simd, exp};
-use crate::attention::{AttendJob, AttendState, BLOCK_TOKENS};
+use crate::attention::{AttendJob, AttendState};
+use crate::cache::{BLOCK_TOKENS, Stored};
 use half::f16;
 use std::ops::Range;
 
 /// Vectors of scores in a block of keys, at most.
 const MAX_PARTS: usize = BLOCK_TOKENS / 4;
 
-/// Halves in a cache line.
-const CACHE_LINE: usize = 32;
+/// Bytes in a cache line.
+const CACHE_LINE: usize = 64;
+
+/// An element type of the cache, as vectors of floats.
+pub(crate) trait Load: Stored {
+    fn load<S: Simd>(s: S, x: &[Self]) -> S::V;
+}
+
+impl Load for f16 {
+    #[inline(always)]
+    fn load<S: Simd>(s: S, x: &[f16]) -> S::V {
+        s.load_f16(x)
+    }
+}
+
+impl Load for i8 {
+    #[inline(always)]
+    fn load<S: Simd>(s: S, x: &[i8]) -> S::V {
+        s.load_i8(x)
+    }
+}
 
 /// Attention of a unit, `Q` query vectors at a time. `Q * 32 / LANES` registers hold scores.
 #[inline(always)]
-pub(crate) fn attend<S: Simd, const Q: usize>(s: S, job: AttendJob<'_>, state: AttendState<'_>) {
+pub(crate) fn attend<S: Simd, T: Load, const Q: usize>(
+    s: S,
+    job: AttendJob<'_, T>,
+    state: AttendState<'_>,
+) {
     let mut i = 0;
     let mut state = state;
     let vectors = job.vectors();
@@ -25,10 +49,10 @@ pub(crate) fn attend<S: Simd, const Q: usize>(s: S, job: AttendJob<'_>, state: A
             _ => 1,
         };
         match step {
-            1 => attend_vectors::<S, 1>(s, job, i, &mut state),
-            2 => attend_vectors::<S, 2>(s, job, i, &mut state),
-            4 => attend_vectors::<S, 4>(s, job, i, &mut state),
-            _ => attend_vectors::<S, Q>(s, job, i, &mut state),
+            1 => attend_vectors::<S, T, 1>(s, job, i, &mut state),
+            2 => attend_vectors::<S, T, 2>(s, job, i, &mut state),
+            4 => attend_vectors::<S, T, 4>(s, job, i, &mut state),
+            _ => attend_vectors::<S, T, Q>(s, job, i, &mut state),
         }
         i += step;
     }
@@ -36,13 +60,13 @@ pub(crate) fn attend<S: Simd, const Q: usize>(s: S, job: AttendJob<'_>, state: A
 
 /// Query vectors `first .. first + Q` against all keys of the unit.
 #[inline(always)]
-fn attend_vectors<S: Simd, const Q: usize>(
+fn attend_vectors<S: Simd, T: Load, const Q: usize>(
     s: S,
-    job: AttendJob<'_>,
+    job: AttendJob<'_, T>,
     first: usize,
     state: &mut AttendState<'_>,
 ) {
-    let dim = job.batch.head_dim;
+    let dim = job.shape.head_dim;
     let acc = &mut state.acc[first * dim..(first + Q) * dim];
     acc.fill(0.0);
     let mut max = [f32::MIN; Q];
@@ -69,6 +93,12 @@ fn attend_vectors<S: Simd, const Q: usize>(
         };
         let keys = [job.keys(block), job.keys(next)];
         scores(s, &queries, keys, job.batch.scale, &mut weights);
+        if T::SCALED {
+            let scales = job.key_scales(block);
+            weights
+                .iter_mut()
+                .for_each(|scores| scale(s, scores, scales));
+        }
         for q in 0..Q {
             let seen = visible[q].start.max(start)..visible[q].end.min(start + BLOCK_TOKENS);
             if seen.is_empty() {
@@ -81,6 +111,9 @@ fn attend_vectors<S: Simd, const Q: usize>(
                 let factor = s.splat(shrink);
                 in_place!(s, &mut acc[q * dim..(q + 1) * dim], |v| s.mul(v, factor));
             }
+            if T::SCALED {
+                scale(s, &mut weights[q], job.value_scales(block));
+            }
         }
         let tokens = from.max(start) - start..to.min(start + BLOCK_TOKENS) - start;
         let values = [job.values(block), job.values(next)];
@@ -90,13 +123,13 @@ fn attend_vectors<S: Simd, const Q: usize>(
             let left = (dim - at) / S::LANES;
             let room = if S::LANES == 8 { 8 } else { 16 } / Q;
             let step = if left >= 4 && room >= 4 {
-                weigh::<S, Q, 4>(s, &weights, values, dim, at, tokens.clone(), acc);
+                weigh::<S, T, Q, 4>(s, &weights, values, dim, at, tokens.clone(), acc);
                 4
             } else if left >= 2 && room >= 2 {
-                weigh::<S, Q, 2>(s, &weights, values, dim, at, tokens.clone(), acc);
+                weigh::<S, T, Q, 2>(s, &weights, values, dim, at, tokens.clone(), acc);
                 2
             } else {
-                weigh::<S, Q, 1>(s, &weights, values, dim, at, tokens.clone(), acc);
+                weigh::<S, T, Q, 1>(s, &weights, values, dim, at, tokens.clone(), acc);
                 1
             };
             at += step * S::LANES;
@@ -117,10 +150,10 @@ fn attend_vectors<S: Simd, const Q: usize>(
 
 /// Scores of `Q` queries with the 32 keys of a block, `[head_dim][32]`; the second block is what follows it.
 #[inline(always)]
-fn scores<S: Simd, const Q: usize>(
+fn scores<S: Simd, T: Load, const Q: usize>(
     s: S,
     queries: &[&[f32]; Q],
-    keys: [&[f16]; 2],
+    keys: [&[T]; 2],
     scale: f32,
     out: &mut [[f32; BLOCK_TOKENS]; Q],
 ) {
@@ -133,8 +166,8 @@ fn scores<S: Simd, const Q: usize>(
             if pass == 0 {
                 s.prefetch(next);
             }
-            let low = s.load_f16(&keys[pass * 2 * S::LANES..]);
-            let high = s.load_f16(&keys[(pass * 2 + 1) * S::LANES..]);
+            let low = T::load(s, &keys[pass * 2 * S::LANES..]);
+            let high = T::load(s, &keys[(pass * 2 + 1) * S::LANES..]);
             for (sums, query) in sums.iter_mut().zip(queries) {
                 let q = s.splat(query[d]);
                 sums[0] = s.fma(low, q, sums[0]);
@@ -150,6 +183,13 @@ fn scores<S: Simd, const Q: usize>(
             );
         }
     }
+}
+
+/// Multiplies what stands for the 32 tokens of a block by their scales.
+#[inline(always)]
+fn scale<S: Simd>(s: S, x: &mut [f32; BLOCK_TOKENS], scales: &[f32]) {
+    in_place!(s, &mut x[..], &scales[..BLOCK_TOKENS], |x, scale| s
+        .mul(x, scale));
 }
 
 /// Turns scores into `exp(score - max)`, zero outside `seen`, and brings `max` and `sum` up to date. Returns what
@@ -196,10 +236,10 @@ fn block_weights<S: Simd>(
 
 /// Adds weighted values to dimensions `at .. at + C * LANES` of all accumulators; the second block follows the first.
 #[inline(always)]
-fn weigh<S: Simd, const Q: usize, const C: usize>(
+fn weigh<S: Simd, T: Load, const Q: usize, const C: usize>(
     s: S,
     weights: &[[f32; BLOCK_TOKENS]; Q],
-    [values, next]: [&[f16]; 2],
+    [values, next]: [&[T]; 2],
     dim: usize,
     at: usize,
     tokens: Range<usize>,
@@ -213,12 +253,12 @@ fn weigh<S: Simd, const Q: usize, const C: usize>(
     }
     for t in tokens {
         let row = &values[t * dim + at..][..C * S::LANES];
-        for line in next[t * dim + at..][..C * S::LANES].chunks(CACHE_LINE) {
+        for line in next[t * dim + at..][..C * S::LANES].chunks(CACHE_LINE / size_of::<T>()) {
             s.prefetch(line);
         }
         let mut v = [s.splat(0.0); C];
         for (c, v) in v.iter_mut().enumerate() {
-            *v = s.load_f16(&row[c * S::LANES..]);
+            *v = T::load(s, &row[c * S::LANES..]);
         }
         for (q, sums) in sums.iter_mut().enumerate() {
             let weight = s.splat(weights[q][t]);

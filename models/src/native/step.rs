@@ -1,14 +1,14 @@
 //! The layers of one step: token ids in, the residual stream behind the last layer out.
 
 use wick_kernels::{
-    AttentionBatch, AttentionSegment, Gated, Kernels, KvBatch, Norm, Parallel, Projection, Scratch,
+    AttentionBatch, AttentionSegment, Gated, Kernels, KvArenas, KvBatch, Norm, Parallel,
+    Projection, Scratch,
 };
 
 use super::buffers::{Buffers, Rotation, recycled};
 use super::layer::Layer;
 use super::{NativeDecoder, Weights};
 use crate::decoder::Segment;
-use crate::kv::LayerCache;
 use crate::pool::for_each;
 use crate::spec::RopeTable;
 use crate::weights::Linear;
@@ -181,18 +181,14 @@ impl Step<'_> {
     }
 
     /// The new keys and values into the cache.
-    fn store(&mut self, cache: &mut LayerCache, segments: &[AttentionSegment<'_>]) {
-        let (kv_heads, head_dim) = (self.weights.spec.kv_heads, self.weights.spec.head_dim);
-        let len = self.rows * kv_heads * head_dim;
+    fn store(&mut self, cache: &mut KvArenas, segments: &[AttentionSegment<'_>]) {
+        let len = self.rows * self.weights.spec.kv_heads * self.weights.spec.head_dim;
         let batch = KvBatch {
             keys: &self.buffers.k[..len],
             values: &self.buffers.v[..len],
-            kv_heads,
-            head_dim,
             segments,
         };
-        self.kernels
-            .store_kv(&batch, &mut cache.keys, &mut cache.values);
+        self.kernels.store_kv(&batch, cache, self.pool);
     }
 
     /// Moves the rows whose logits are wanted to the front and drops the others; `attention` then lists them.
@@ -229,16 +225,13 @@ impl Step<'_> {
     }
 
     /// Attention over the cache and its projection onto the residual stream.
-    fn attend(&mut self, layer: &Layer, cache: &LayerCache, segments: &[AttentionSegment<'_>]) {
+    fn attend(&mut self, layer: &Layer, cache: &KvArenas, segments: &[AttentionSegment<'_>]) {
         let spec = &self.weights.spec;
         let len = self.rows * spec.heads * spec.head_dim;
         let batch = AttentionBatch {
             q: &self.buffers.q[..len],
-            keys: &cache.keys,
-            values: &cache.values,
+            cache,
             heads: spec.heads,
-            kv_heads: spec.kv_heads,
-            head_dim: spec.head_dim,
             scale: spec.attention_scale,
             window: layer.window,
             segments,

@@ -20,6 +20,7 @@ fn decoder(quant: GgmlDType, kernels: &'static Kernels) -> Box<dyn Decoder> {
         .load(&LoadOptions {
             threads: 3,
             kernels: Some(kernels),
+            ..LoadOptions::default()
         })
         .unwrap();
     decoder.reserve(32, 128).unwrap();

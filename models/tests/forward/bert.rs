@@ -89,6 +89,7 @@ fn encoder(tiny: &Tiny, kernels: &'static Kernels) -> Encoder {
         &LoadOptions {
             threads: 2,
             kernels: Some(kernels),
+            ..LoadOptions::default()
         },
     )
     .unwrap()
@@ -355,6 +356,7 @@ fn minilm_gives_the_vectors_of_sentence_transformers() {
             let options = LoadOptions {
                 threads: 2,
                 kernels: Some(kernels),
+                ..LoadOptions::default()
             };
             let mut encoder = Encoder::load(&gguf, &options).unwrap();
             assert_eq!(

@@ -47,6 +47,7 @@ fn equal_experts_answer_like_the_dense_model() {
     let options = LoadOptions {
         threads: 2,
         kernels: None,
+        ..LoadOptions::default()
     };
     let (mut dense, mut experts) = (
         dense.load(&options).unwrap(),

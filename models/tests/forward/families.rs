@@ -44,6 +44,7 @@ fn agree(tiny: &Tiny, shape: &Shape, at_least: f64) {
         .load(&LoadOptions {
             threads: 2,
             kernels: None,
+            ..LoadOptions::default()
         })
         .unwrap();
     decoder.reserve(2, 64).unwrap();
@@ -97,6 +98,7 @@ fn gemma_3_gives_candles_logits() {
             .load(&LoadOptions {
                 threads: 2,
                 kernels: None,
+                ..LoadOptions::default()
             })
             .unwrap();
         decoder.reserve(2, 64).unwrap();

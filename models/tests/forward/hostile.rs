@@ -21,6 +21,7 @@ fn error(tiny: &Tiny) -> String {
     tiny.load(&LoadOptions {
         threads: 1,
         kernels: None,
+        ..LoadOptions::default()
     })
     .err()
     .expect("the file is wrong")
@@ -156,6 +157,7 @@ fn requests_out_of_range_are_errors() {
         .load(&LoadOptions {
             threads: 1,
             kernels: None,
+            ..LoadOptions::default()
         })
         .unwrap();
     let segment = |tokens, start, blocks| Segment {

@@ -21,6 +21,7 @@ fn ours(tiny: &Tiny, kernels: &'static Kernels, prompt: &[u32], rest: &[u32]) ->
         &LoadOptions {
             threads: 2,
             kernels: Some(kernels),
+            ..LoadOptions::default()
         },
     )
     .unwrap();

@@ -181,6 +181,7 @@ fn every_type_gives_the_written_out_logits() {
                 .load(&LoadOptions {
                     threads: 2,
                     kernels: Some(kernels),
+                    ..LoadOptions::default()
                 })
                 .unwrap();
             decoder.reserve(2, 64).unwrap();
@@ -241,6 +242,7 @@ fn rope_factors_and_window_hold_far_beyond_8192() {
             .load(&LoadOptions {
                 threads: 2,
                 kernels: None,
+                ..LoadOptions::default()
             })
             .unwrap();
         decoder.reserve(400, 64).unwrap();

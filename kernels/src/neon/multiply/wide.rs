@@ -9,10 +9,11 @@
     reason = "vector loads and stores through pointers into tiles and activations"
 )]
 
-use super::{Activations, DECODED, Decoded, LANES, MAX_ROWS, load_rows, store_rows};
+use super::{Activations, DECODED, Decoded, LANES, MAX_ROWS, load_rows, put, store_rows};
 use crate::activations::{SUM_FACTOR_16, SUMS_256};
 use crate::neon::decode::{Weights, Wide, plain};
 use crate::neon::dot::{Halves, Source, dot_groups, dot_lanes, load_f16};
+use crate::neon::matrix::{self, Squares};
 use crate::project::TileJob;
 use std::arch::aarch64::*;
 
@@ -65,12 +66,15 @@ impl<'a> Activations<'a> {
     }
 }
 
-/// Products with blocks of 256.
+/// Products with blocks of 256; `MATRIX`: with SMMLA where there are rows for it.
 ///
 /// # Safety
-/// The CPU has dotprod, and `T` is the type of the job's layout.
+/// The CPU has dotprod and for `MATRIX` i8mm, and `T` is the type of the job's layout.
 #[target_feature(enable = "neon,dotprod")]
-pub(in crate::neon) unsafe fn multiply_wide<T: Wide>(job: TileJob<'_>, out: &mut [f32]) {
+pub(in crate::neon) unsafe fn multiply_wide<T: Wide, const MATRIX: bool>(
+    job: TileJob<'_>,
+    out: &mut [f32],
+) {
     let x = Activations::of(&job, SUMS_256);
     let (layout, n) = (job.layout, x.n);
     assert!(layout.body_bytes >= T::HEAD && out.len() >= job.count * n * LANES);
@@ -123,8 +127,12 @@ pub(in crate::neon) unsafe fn multiply_wide<T: Wide>(job: TileJob<'_>, out: &mut
             };
             // SAFETY: the tile holds block `b`.
             let scales = unsafe {
-                decode_wide::<T>(body.add(T::HEAD), &mut decoded);
+                decode_wide::<T, MATRIX>(body.add(T::HEAD), &mut decoded);
                 scales::<T, false>(&head)
+            };
+            let steps = match MATRIX {
+                true => steps_of_pairs::<T>(&scales),
+                false => [[vdupq_n_s32(0); 4]; 16],
             };
             for (row, sums) in (0..n).step_by(4).zip(&sums) {
                 let out = out[row * LANES..].as_mut_ptr();
@@ -137,7 +145,13 @@ pub(in crate::neon) unsafe fn multiply_wide<T: Wide>(job: TileJob<'_>, out: &mut
                     row,
                 };
                 // SAFETY: rows `row .. row + m` are among the `n`, and `n` is at least 4.
-                some_rows!(m, |M| unsafe { decoded_rows::<T, M>(&job, out) });
+                unsafe {
+                    if MATRIX {
+                        some_rows!(m, |M| matrix_rows::<T, M>(&job, &steps, out));
+                    } else {
+                        some_rows!(m, |M| decoded_rows::<T, M>(&job, out));
+                    }
+                }
             }
         }
     }
@@ -196,21 +210,104 @@ unsafe fn decoded_rows<T: Wide, const M: usize>(job: &DecodedBlock<'_, T>, out: 
     }
 }
 
+/// Scales of runs for pairs of rows.
+type PairSteps = [[int32x4_t; 4]; 16];
+
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn steps_of_pairs<T: Wide>(scales: &Scales<T>) -> PairSteps {
+    let mut steps = [[vdupq_n_s32(0); 4]; 16];
+    for (j, steps) in steps.iter_mut().enumerate().take(256 / T::RUN) {
+        *steps = matrix::twice(&scales.steps[j]);
+    }
+    steps
+}
+
+/// As `decoded_rows`, with weights in pairs of rows.
+///
+/// # Safety
+/// As for `decoded_rows`; the CPU has i8mm.
+#[inline(never)]
+#[target_feature(enable = "neon,dotprod,i8mm")]
+unsafe fn matrix_rows<T: Wide, const M: usize>(
+    job: &DecodedBlock<'_, T>,
+    steps: &PairSteps,
+    out: *mut f32,
+) {
+    let DecodedBlock {
+        weights,
+        scales,
+        sums,
+        block,
+        row,
+    } = *job;
+    // SAFETY: promised by the caller.
+    unsafe {
+        let total = matrix_sums::<T, M>(weights.0.as_ptr().cast(), steps, block, row);
+        add_block::<T, M>(&total, scales, sums, block, row, out);
+    }
+}
+
+/// Sums of one decoded block, scaled, of `M` rows of more.
+///
+/// # Safety
+/// As for `decoded_sums`; the CPU has i8mm.
+#[inline]
+#[target_feature(enable = "neon,dotprod,i8mm")]
+unsafe fn matrix_sums<T: Wide, const M: usize>(
+    weights: *const u8,
+    steps: &PairSteps,
+    block: &WideBlock,
+    row: usize,
+) -> [Halves; M] {
+    let mut acc: Squares = [[vdupq_n_s32(0); 4]; 2];
+    let mut total = acc;
+    let step = 16 * block.n;
+    let mut x = Source {
+        start: block.values,
+        n: block.n,
+        row,
+    };
+    for chunk in 0..8 {
+        for half in 0..2 {
+            // SAFETY: promised by the caller: eight chunks of 32 columns, 256 bytes each.
+            unsafe {
+                let groups = x.load::<M, false>(0);
+                matrix::multiply_16(&mut acc, weights.add(chunk * 256 + half * 128), &groups);
+            }
+            x.start = x.start.wrapping_add(step);
+            if T::RUN == 16 || half == 1 {
+                let run = if T::RUN == 16 {
+                    2 * chunk + half
+                } else {
+                    chunk
+                };
+                for (total, acc) in total.iter_mut().zip(&acc) {
+                    for (w, total) in total.iter_mut().enumerate() {
+                        *total = vmlaq_s32(*total, acc[w], steps[run][w]);
+                    }
+                }
+            }
+        }
+    }
+    matrix::rows(&total)
+}
+
 /// # Safety
 /// `planes` holds the block's weights.
 #[inline(never)]
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn decode_wide<T: Wide>(planes: *const u8, decoded: &mut Decoded) {
+unsafe fn decode_wide<T: Wide, const MATRIX: bool>(planes: *const u8, decoded: &mut Decoded) {
     let offset = vdupq_n_s8(T::OFFSET as i8);
     macro_rules! pair_of_chunks {
         ($pair:expr, $to:expr) => {{
             let (pair, to) = ($pair, $to);
             // SAFETY: promised by the caller.
             unsafe {
-                put(&mut to[..8], T::weights::<false>(planes, pair, 0), offset);
-                put(&mut to[8..16], T::weights::<false>(planes, pair, 1), offset);
-                put(&mut to[16..24], T::weights::<true>(planes, pair, 0), offset);
-                put(&mut to[24..], T::weights::<true>(planes, pair, 1), offset);
+                put::<MATRIX>(&mut to[..8], T::weights::<false>(planes, pair, 0), offset);
+                put::<MATRIX>(&mut to[8..16], T::weights::<false>(planes, pair, 1), offset);
+                put::<MATRIX>(&mut to[16..24], T::weights::<true>(planes, pair, 0), offset);
+                put::<MATRIX>(&mut to[24..], T::weights::<true>(planes, pair, 1), offset);
             }
         }};
     }
@@ -218,14 +315,6 @@ unsafe fn decode_wide<T: Wide>(planes: *const u8, decoded: &mut Decoded) {
         let (first, second) = to.split_at_mut(32);
         pair_of_chunks!(2 * two, first);
         pair_of_chunks!(2 * two + 1, second);
-    }
-}
-
-#[inline]
-#[target_feature(enable = "neon")]
-fn put(to: &mut [int8x16_t], weights: Weights, offset: int8x16_t) {
-    for (to, from) in to.iter_mut().zip(weights.as_flattened()) {
-        *to = vsubq_s8(*from, offset);
     }
 }
 
