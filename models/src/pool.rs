@@ -206,7 +206,8 @@ fn spin_then_park(parked: &AtomicBool, done: impl Fn() -> bool) {
         if now < *deadline.get_or_insert(now + SPIN) {
             continue;
         }
-        parked.store(true, SeqCst);
+        // Not a store: qemu's aarch64 on x86-64 lets the load in `done` pass a store-release.
+        parked.swap(true, SeqCst);
         while !done() {
             thread::park();
         }
