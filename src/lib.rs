@@ -11,5 +11,6 @@ pub mod engine;
 pub mod eval;
 pub mod ops;
 pub mod prompt;
+pub mod rag;
 pub mod store;
 mod tls;

@@ -1,0 +1,9 @@
+//! Documents for retrieval: reading files into blocks of text, and cutting those into chunks.
+//!
+//! - [`read`]: bytes of a known format to blocks, each with its headings, page and place.
+//! - [`chunk`]: blocks to overlapping chunks that fit an embedding model.
+//!
+//! Nothing here knows HTTP, models or tables; what counts tokens is passed in.
+
+pub mod chunk;
+pub mod read;

@@ -1,0 +1,130 @@
+//! Chunks of small documents, counted in words.
+
+use proptest::prelude::*;
+
+use super::super::read::{Format, read};
+use super::*;
+
+fn words(text: &str) -> usize {
+    text.split_whitespace().count()
+}
+
+fn chunked(markdown: &str, max_tokens: usize, overlap_tokens: usize) -> Vec<Chunk> {
+    let document = read(markdown.as_bytes(), Format::Markdown).unwrap();
+    let limits = Limits {
+        max_tokens,
+        overlap_tokens,
+    };
+    chunks(&document, limits, words)
+}
+
+fn texts(chunks: &[Chunk]) -> Vec<&str> {
+    chunks.iter().map(|chunk| chunk.text.as_str()).collect()
+}
+
+#[test]
+fn a_short_document_is_one_chunk_per_heading() {
+    let chunks = chunked("# A\n\nOne two.\n\nThree.\n\n## B\n\nFour.\n", 50, 10);
+    assert_eq!(texts(&chunks), ["One two.\nThree.", "Four."]);
+    assert_eq!(chunks[0].headings, ["A"]);
+    assert_eq!(chunks[1].headings, ["A", "B"]);
+    assert_eq!((chunks[0].offset, chunks[1].offset), (0, 16));
+    assert_eq!((chunks[0].tokens, chunks[1].tokens), (3, 1));
+}
+
+#[test]
+fn cuts_fall_between_sentences_and_repeat_the_last_ones() {
+    let text = "One two three. Four five. Six seven eight. Nine ten.";
+    let chunks = chunked(text, 6, 2);
+    assert_eq!(
+        texts(&chunks),
+        [
+            "One two three. Four five.",
+            "Four five. Six seven eight.",
+            "Nine ten."
+        ]
+    );
+    let chunks = chunked(text, 6, 0);
+    assert_eq!(
+        texts(&chunks),
+        ["One two three. Four five.", "Six seven eight. Nine ten."]
+    );
+}
+
+#[test]
+fn what_is_too_long_is_cut_within() {
+    let chunks = chunked("one two three four five six seven", 3, 0);
+    assert_eq!(texts(&chunks), ["one two three", "four five six", "seven"]);
+    let letters = |text: &str| text.chars().count();
+    let document = read("abcdefgh".as_bytes(), Format::Text).unwrap();
+    let limits = Limits {
+        max_tokens: 3,
+        overlap_tokens: 0,
+    };
+    assert_eq!(
+        texts(&chunks_of(&document, limits, letters)),
+        ["abc", "def", "gh"]
+    );
+}
+
+fn chunks_of(document: &Document, limits: Limits, count: fn(&str) -> usize) -> Vec<Chunk> {
+    chunks(document, limits, count)
+}
+
+#[test]
+fn a_huge_sentence_takes_no_longer_than_its_parts() {
+    let text = "word ".repeat(40_000) + &"x".repeat(100_000);
+    let document = read(text.as_bytes(), Format::Text).unwrap();
+    let limits = Limits {
+        max_tokens: 200,
+        overlap_tokens: 0,
+    };
+    let chunks = chunks_of(&document, limits, |text| text.len().div_ceil(4));
+    assert!(chunks.len() >= 300_000 / 800, "{}", chunks.len());
+    assert!(chunks.iter().all(|chunk| chunk.tokens <= 200));
+}
+
+#[test]
+fn articles_fit_and_keep_every_word() {
+    for article in crate::coach::library::articles() {
+        let document = read(article.body.as_bytes(), Format::Markdown).unwrap();
+        let limits = Limits {
+            max_tokens: 120,
+            overlap_tokens: 0,
+        };
+        let chunks = chunks(&document, limits, words);
+        let whole: usize = document.blocks.iter().map(|block| words(&block.text)).sum();
+        let parts: usize = chunks.iter().map(|chunk| chunk.tokens).sum();
+        assert_eq!(parts, whole, "{}", article.name);
+        assert!(chunks.iter().all(|chunk| chunk.tokens <= 120));
+    }
+}
+
+proptest! {
+    #[test]
+    fn chunks_fit_and_begin_where_they_say(
+        text in "([a-zéß中]{1,9}[ .!?\n]{1,2}){1,60}", max_tokens in 1usize..20, overlap in 0usize..12,
+    ) {
+        let document = read(text.as_bytes(), Format::Text).unwrap();
+        let plain: String = document.blocks.iter().map(|block| format!("{}\n", block.text)).collect();
+        let limits = Limits { max_tokens, overlap_tokens: overlap };
+        let mut last = None;
+        for chunk in chunks(&document, limits, words) {
+            prop_assert!((1..=max_tokens).contains(&chunk.tokens), "{chunk:?}");
+            let first = chunk.text.split_whitespace().next().unwrap();
+            prop_assert!(plain[chunk.offset..].starts_with(first), "{chunk:?}");
+            prop_assert!(last < Some(chunk.offset), "{chunk:?}");
+            last = Some(chunk.offset);
+        }
+    }
+
+    #[test]
+    fn without_overlap_every_letter_is_in_one_chunk(text in "\\PC{1,200}", max_tokens in 1usize..9) {
+        let Ok(document) = read(text.as_bytes(), Format::Text) else { return Ok(()); };
+        let limits = Limits { max_tokens, overlap_tokens: 0 };
+        let letters = |text: &str| text.chars().filter(|c| !c.is_whitespace()).count();
+        let whole: usize = document.blocks.iter().map(|block| letters(&block.text)).sum();
+        let parts: usize = chunks(&document, limits, letters).iter().map(|chunk| letters(&chunk.text)).sum();
+        prop_assert_eq!(parts, whole);
+    }
+}
