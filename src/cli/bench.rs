@@ -71,6 +71,10 @@ pub(crate) fn run(arguments: Arguments, session: &mut Session<'_>) -> Result<(),
         let text = std::fs::read_to_string(path)
             .map_err(|error| CliError::Usage(format!("cannot read {}: {error}", path.display())))?;
         let foretold = bench::perplexity(&plan, &text).map_err(failed)?;
+        if foretold.tokens == 0 {
+            let problem = format!("{} is too short to score", path.display());
+            return Err(CliError::Usage(problem));
+        }
         if arguments.json {
             return print_json(session.out, &foretold);
         }

@@ -123,6 +123,18 @@ fn perplexity_is_that_of_another_engine_on_every_instruction_set() {
         seen.push(name);
     }
     assert_eq!(seen.last(), Some(&"scalar"));
+
+    std::fs::write(text.path(), "").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_wick"))
+        .args(["bench", "--gguf"])
+        .arg(folder.join("stories260K.gguf"))
+        .arg("--perplexity")
+        .arg(text.path())
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("too short to score"), "{said}");
 }
 
 /// Prompt, number of tokens and text of each known answer.
