@@ -9,8 +9,7 @@ use tokio::sync::mpsc;
 
 use super::digest::Digest;
 use super::error::StoreError;
-use super::labels;
-use super::manifest::{Config, Layer, Manifest, go_json, media_type};
+use super::manifest::{Layer, Manifest, go_json, media_type};
 use super::name::ModelName;
 use super::registry::{Blob, finish, say, say_complete};
 use super::weights::Facts;
@@ -83,14 +82,7 @@ fn write_blobs(store: &Store) -> Result<(Manifest, [Pins; 2]), StoreError> {
         layers.push(put(store, media_type, bytes)?);
     }
     let facts = Facts::read(&store.blob_path(&layers[0].digest))?;
-    let config = Config {
-        model_format: "gguf".to_owned(),
-        model_type: labels::parameter_size(facts.parameters),
-        file_type: labels::file_type(facts.file_type).to_owned(),
-        model_families: Some(vec![facts.architecture.clone()]),
-        model_family: facts.architecture,
-        ..Config::new()
-    };
+    let config = facts.into_config();
     let config = config.to_bytes();
     let config_pin = store.pin([Digest::of(&config)]);
     let config = put(store, media_type::CONFIG, &config)?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use wick_models::{FileType, FloatType, Gguf};
 
 use crate::store::error::{RequestError, StoreError};
+use crate::store::manifest::Config;
 use crate::store::{FinishedBlob, Store, blobs, labels};
 
 /// What a config and a choice of media type need to know about a GGUF file.
@@ -44,6 +45,18 @@ impl Facts {
             is_projector,
             parts: number("split.count")?,
         })
+    }
+
+    /// The config of a model that is this file alone.
+    pub(crate) fn into_config(self) -> Config {
+        Config {
+            model_format: "gguf".to_owned(),
+            model_type: labels::parameter_size(self.parameters),
+            file_type: labels::file_type(self.file_type).to_owned(),
+            model_families: Some(vec![self.architecture.clone()]),
+            model_family: self.architecture,
+            ..Config::new()
+        }
     }
 
     /// `F32`, `F16` or `BF16`; nothing for weights that are quantised.

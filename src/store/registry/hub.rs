@@ -14,8 +14,7 @@ use super::session::Session;
 use super::{Registry, pull, say};
 use crate::store::digest::Digest;
 use crate::store::error::{RegistryError, StoreError};
-use crate::store::labels;
-use crate::store::manifest::{Config, Layer, Manifest, media_type};
+use crate::store::manifest::{Layer, Manifest, media_type};
 use crate::store::name::ModelName;
 use crate::store::weights::Facts;
 use crate::store::{Progress, Store};
@@ -38,14 +37,7 @@ pub(super) async fn pull_file(
     download::fetch_from(store, &Arc::new(session), file.url, file.blob, events).await?;
     say(events, "verifying sha256 digest").await?;
     let facts = Facts::read(&store.blob_path(&file.blob.digest))?;
-    let config = Config {
-        model_format: "gguf".to_owned(),
-        model_type: labels::parameter_size(facts.parameters),
-        file_type: labels::file_type(facts.file_type).to_owned(),
-        model_families: Some(vec![facts.architecture.clone()]),
-        model_family: facts.architecture,
-        ..Config::new()
-    };
+    let config = facts.into_config();
     let config = store.put_blob(&config.to_bytes())?;
     let _config_pin = store.pin([config.digest]);
     let layer = |media_type: &str, digest, size| Layer {
