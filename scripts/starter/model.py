@@ -1,15 +1,15 @@
-"""The starter model: a small Llama in JAX, trained in float32 or bfloat16.
+"""The starter model: a small Llama in PyTorch.
 
 Weights are a flat dictionary; matrices of equal shape are stacked over layers, so that one optimiser step
-handles all of them at once. `w @ x` uses shape `(layers, inputs, outputs)`.
+handles all of them at once. `x @ w` uses shape `(layers, inputs, outputs)`.
 """
 
 import dataclasses
 import math
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Shape:
 # Spread of fresh embeddings: large beside what one step adds to the residual stream, so that what the first steps do
 # not need is not forgotten; the last norm brings logits back to size.
 EMBED = 0.5
+MATRICES = ("q", "k", "v", "o", "gate", "up", "down")
 
 
 def initial(shape, seed):
@@ -96,71 +97,71 @@ def with_copying(shape, weights, seed):
     return weights
 
 
-MATRICES = ("q", "k", "v", "o", "gate", "up", "down")
-
-
 def _norm(x, weight, epsilon):
-    scale = jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + epsilon)
-    return x * scale * weight
+    scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + epsilon)
+    return (x * scale * weight).to(torch.bfloat16)
 
 
 def rope_tables(shape, length):
     """Cosines and sines (length, 1, pairs of lanes) of the positions from zero on."""
     half = shape.head_size // 2
-    frequencies = shape.rope_base ** (-jnp.arange(half, dtype=jnp.float32) / half)
-    angles = jnp.arange(length, dtype=jnp.float32)[:, None, None] * frequencies
-    return jnp.cos(angles), jnp.sin(angles)
+    frequencies = shape.rope_base ** (-torch.arange(half, dtype=torch.float32) / half)
+    angles = torch.arange(length, dtype=torch.float32)[:, None] * frequencies
+    return torch.cos(angles), torch.sin(angles)
 
 
 def _rotate(x, cos, sin):
     """Pairs lane `i` with lane `i + half`; the export reorders rows to neighbouring pairs."""
-    a, b = jnp.split(x, 2, axis=-1)
-    return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
+    a, b = x.float().chunk(2, dim=-1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1).to(x.dtype)
 
 
-def hidden(shape, weights, tokens, segments, dtype):
-    """Final hidden states (rows, length, width); a token sees the earlier ones of its own segment.
+def _heads(x, count, size):
+    return x.unflatten(-1, (count, size)).transpose(1, 2)
 
-    Places are counted over the whole row: rotary embedding only knows differences.
-    """
-    rows, length = tokens.shape
-    cos, sin = (t.astype(dtype) for t in rope_tables(shape, length))
-    seen = (segments[:, :, None] == segments[:, None, :]) & jnp.tril(jnp.ones((length, length), bool))
-    bias = jnp.where(seen, 0.0, -1e9).astype(dtype)[:, None]
-    x = weights["embed"][tokens]
-    groups = shape.heads // shape.kv_heads
+
+def _attention_in(shape, x, norm, q, k, v, cos, sin):
+    h = _norm(x, norm, shape.epsilon)
+    q, k, v = h @ q, h @ k, h @ v
+    q = _rotate(_heads(q, shape.heads, shape.head_size), cos, sin)
+    k = _rotate(_heads(k, shape.kv_heads, shape.head_size), cos, sin)
+    return q, k, _heads(v, shape.kv_heads, shape.head_size)
+
+
+def _attention(q, k, v, mask):
+    """Plain products: on a CPU several times as fast as the fused operator at these lengths."""
+    scores = torch.baddbmm(mask, q.flatten(0, 1), k.flatten(0, 1).mT, alpha=q.shape[-1] ** -0.5)
+    return (scores.softmax(-1) @ v.flatten(0, 1)).unflatten(0, q.shape[:2])
+
+
+def _feed_forward(shape, x, norm, gate, up, down):
+    h = _norm(x, norm, shape.epsilon)
+    return x + (F.silu(h @ gate) * (h @ up)) @ down
+
+
+def hidden(shape, weights, tokens):
+    """Final hidden states (rows, length, width) of rows that hold one document each."""
+    length = tokens.shape[1]
+    cos, sin = rope_tables(shape, length)
+    mask = torch.full((1, length, length), -1e9, dtype=torch.bfloat16).triu(1)
+    w = {name: weights[name].bfloat16() for name in MATRICES}
+    x = F.embedding(tokens, weights["embed"])
     for layer in range(shape.layers):
-        w = {name: weights[name][layer].astype(dtype) for name in MATRICES}
-        h = _norm(x, weights["norm_attn"][layer], shape.epsilon).astype(dtype)
-        qkv = h @ jnp.concatenate([w["q"], w["k"], w["v"]], axis=1)
-        kv = shape.kv_heads * shape.head_size
-        q, k, v = jnp.split(qkv, [shape.width, shape.width + kv], axis=-1)
-        q = _rotate(q.reshape(rows, length, shape.heads, shape.head_size), cos, sin)
-        k = _rotate(k.reshape(rows, length, shape.kv_heads, shape.head_size), cos, sin)
-        v = v.reshape(rows, length, shape.kv_heads, shape.head_size)
-        if groups > 1:
-            k, v = jnp.repeat(k, groups, axis=2), jnp.repeat(v, groups, axis=2)
-        scores = jnp.einsum("bqhd,bkhd->bhqk", q, k) / math.sqrt(shape.head_size) + bias
-        top = jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
-        e = jnp.exp(scores - top)
-        inverse = 1.0 / jnp.sum(e, axis=-1, dtype=jnp.float32)
-        mixed = jnp.einsum("bhqk,bkhd->bqhd", e, v)
-        mixed = mixed * jnp.swapaxes(inverse, 1, 2)[..., None].astype(dtype)
-        x = x + (mixed.reshape(rows, length, shape.width) @ w["o"]).astype(jnp.float32)
-        h = _norm(x, weights["norm_ffn"][layer], shape.epsilon).astype(dtype)
-        gate, up = jnp.split(h @ jnp.concatenate([w["gate"], w["up"]], axis=1), 2, axis=-1)
-        x = x + ((jax.nn.silu(gate) * up) @ w["down"]).astype(jnp.float32)
+        m = {name: w[name][layer] for name in MATRICES}
+        q, k, v = _attention_in(shape, x, weights["norm_attn"][layer], m["q"], m["k"], m["v"], cos, sin)
+        x = x + _attention(q, k, v, mask).transpose(1, 2).flatten(2) @ m["o"]
+        x = _feed_forward(shape, x, weights["norm_ffn"][layer], m["gate"], m["up"], m["down"])
     return _norm(x, weights["norm_out"], shape.epsilon)
 
 
-def answer_loss(shape, weights, batch, dtype):
-    """Mean cross entropy over the answer tokens, whose places are `batch["where"]` in the flattened rows."""
-    states = hidden(shape, weights, batch["tokens"], batch["segments"], dtype)
-    picked = states.reshape(-1, shape.width)[batch["where"]].astype(dtype)
-    logits = (picked @ weights["embed"].T.astype(dtype)).astype(jnp.float32)
-    loss = jax.nn.logsumexp(logits, axis=-1) - jnp.take_along_axis(
-        logits, batch["target"][:, None], axis=-1
-    )[:, 0]
-    hit = (jnp.argmax(logits, axis=-1) == batch["target"]) * (batch["weight"] > 0)
-    total = jnp.maximum(jnp.sum(batch["weight"]), 1.0)
-    return jnp.sum(loss * batch["weight"]) / total, jnp.sum(hit) / jnp.sum(batch["weight"] > 0)
+def logits_at(shape, weights, tokens, where):
+    """Logits of the places `where` of the flattened rows."""
+    picked = hidden(shape, weights, tokens).flatten(0, 1)[where]
+    return (picked @ weights["embed"].bfloat16().T).float()
+
+
+def answer_loss(shape, weights, batch):
+    """Weighted sum of the cross entropy over the answer tokens, and the share of them that the model puts first."""
+    logits = logits_at(shape, weights, batch["tokens"], batch["where"])
+    hits = (logits.argmax(-1) == batch["target"]).float().mean()
+    return F.cross_entropy(logits, batch["target"], reduction="none") @ batch["weight"], hits

@@ -1,7 +1,6 @@
 """Muon for matrices, Adam for the embedding and the norms."""
 
-import jax
-import jax.numpy as jnp
+import torch
 
 from model import MATRICES
 
@@ -10,44 +9,42 @@ NEWTON_SCHULZ = ((3.4445, -4.7750, 2.0315),) * 5
 
 def start(weights):
     """Moments of every weight, all zero, and the step counter of Adam."""
-    zeros = {name: jnp.zeros_like(w) for name, w in weights.items()}
-    second = {name: jnp.zeros_like(w) for name, w in weights.items() if name not in MATRICES}
-    return {"first": zeros, "second": second, "steps": jnp.zeros((), jnp.int32)}
+    first = {name: torch.zeros_like(w) for name, w in weights.items()}
+    second = {name: torch.zeros_like(w) for name, w in weights.items() if name not in MATRICES}
+    return {"first": first, "second": second, "steps": 0}
 
 
 def orthogonal(update):
     """The nearest matrix with all singular values near one, per layer, by Newton-Schulz steps."""
-    x = update
+    x = update.bfloat16()
     tall = x.shape[-2] > x.shape[-1]
     if tall:
-        x = jnp.swapaxes(x, -1, -2)
-    norm = jnp.sqrt(jnp.sum(jnp.square(x), axis=(-2, -1), keepdims=True))
-    x = x / (norm + 1e-7)
+        x = x.mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for a, b, c in NEWTON_SCHULZ:
-        gram = x @ jnp.swapaxes(x, -1, -2)
+        gram = x @ x.mT
         x = a * x + (b * gram + c * (gram @ gram)) @ x
-    return jnp.swapaxes(x, -1, -2) if tall else x
+    return (x.mT if tall else x).float()
 
 
-def step(weights, gradients, state, muon_rate, adam_rate, decay=0.01):
-    """One update with these rates; norms learn at a quarter of the embedding's."""
-    steps = state["steps"] + 1
-    first, second, new = {}, {}, {}
-    warm = jnp.minimum(1.0, steps / 300.0)
-    momentum = 0.85 + 0.10 * warm
+@torch.no_grad()
+def step(weights, state, muon_rate, adam_rate, decay=0.01):
+    """One update with these rates from the weights' gradients; norms learn at a quarter of the embedding's."""
+    state["steps"] += 1
+    steps = state["steps"]
+    momentum = 0.85 + 0.10 * min(1.0, steps / 300.0)
     for name, weight in weights.items():
-        gradient = gradients[name]
+        gradient, first = weight.grad, state["first"][name]
         if name in MATRICES:
-            first[name] = momentum * state["first"][name] + (1 - momentum) * gradient
-            look_ahead = momentum * first[name] + (1 - momentum) * gradient
-            update = orthogonal(look_ahead)
+            first.lerp_(gradient, 1 - momentum)
+            update = orthogonal(gradient.lerp(first, momentum))
             inputs, outputs = weight.shape[-2:]
-            scale = muon_rate * max(1.0, outputs / inputs) ** 0.5
-            new[name] = weight * (1 - decay * muon_rate) - scale * update
+            weight.mul_(1 - decay * muon_rate).sub_(update, alpha=muon_rate * max(1.0, outputs / inputs) ** 0.5)
         else:
-            first[name] = 0.9 * state["first"][name] + 0.1 * gradient
-            second[name] = 0.97 * state["second"][name] + 0.03 * jnp.square(gradient)
-            mean = first[name] / (1 - 0.9**steps)
-            spread = jnp.sqrt(second[name] / (1 - 0.97**steps)) + 1e-8
-            new[name] = weight - adam_rate * (1.0 if name == "embed" else 0.25) * mean / spread
-    return new, {"first": first, "second": second, "steps": steps}
+            second = state["second"][name]
+            first.lerp_(gradient, 0.1)
+            second.lerp_(gradient.square(), 0.03)
+            spread = (second / (1 - 0.97**steps)).sqrt_().add_(1e-8)
+            rate = adam_rate * (1.0 if name == "embed" else 0.25) / (1 - 0.9**steps)
+            weight.addcdiv_(first, spread, value=-rate)
+        weight.grad = None

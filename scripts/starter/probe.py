@@ -1,15 +1,13 @@
 """A quick look while training: how many held-out answers the model would write exactly as expected."""
 
 import collections
-import functools
 import random
 
-import jax
-import jax.numpy as jnp
-import numpy as np
+import torch
 from tokenizers import Tokenizer
 
 import model
+import packing
 import tasks
 from vocabulary import encode
 from words import Words
@@ -22,38 +20,28 @@ KINDS = {
 
 
 def prepare(path, seed):
-    """The tokenizer, and arrays of held-out documents with one kind per row."""
+    """The tokenizer, and held-out documents as batches of one row with their kinds."""
     tokenizer = Tokenizer.from_file(path)
     words = Words(random.Random(seed), True)
     rows = []
     for kind, (make, count) in KINDS.items():
         while count:
             pieces = make(words)
-            ids, learnt = encode(tokenizer, pieces)
+            ids, learnt = (torch.tensor(found) for found in encode(tokenizer, pieces))
             if len(ids) > LENGTH:
                 continue
             count -= 1
-            rows.append((kind + (" join" if any(" JOIN " in t for t, _ in pieces) and kind == "sql" else ""), ids, learnt))
+            join = kind == "sql" and any(" JOIN " in text for text, _ in pieces)
+            rows.append((kind + " join" * join, packing.batch([(ids.numpy(), learnt.numpy())])))
     return tokenizer, rows
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _guesses(shape, weights, tokens):
-    states = model.hidden(shape, weights, tokens, jnp.ones_like(tokens), jnp.float32)
-    return jnp.argmax(states @ weights["embed"].T, axis=-1)
-
-
+@torch.no_grad()
 def report(shape, weights, rows):
     """Share of rows whose every answer token is the model's first choice, by kind."""
     right, all_rows = collections.Counter(), collections.Counter()
-    for begin in range(0, len(rows), 8):
-        part = rows[begin : begin + 8]
-        tokens = np.zeros((8, LENGTH), np.int32)
-        for index, (_, ids, _) in enumerate(part):
-            tokens[index, : len(ids)] = ids
-        guesses = np.asarray(_guesses(shape, weights, tokens))
-        for index, (kind, ids, learnt) in enumerate(part):
-            places = np.flatnonzero(learnt)
-            all_rows[kind] += 1
-            right[kind] += bool(np.all(guesses[index, places - 1] == np.asarray(ids)[places]))
+    for kind, row in rows:
+        guesses = model.logits_at(shape, weights, row["tokens"], row["where"]).argmax(-1)
+        all_rows[kind] += 1
+        right[kind] += bool((guesses == row["target"]).all())
     return {kind: f"{right[kind]}/{count}" for kind, count in all_rows.items()}

@@ -65,7 +65,7 @@ def sql_user(rng, definition, question):
 def sql_dialogue(words, turns=None, tables=None, simple=False):
     rng = words.rng
     tables = tables or schema.usable_schema(words, 1 if simple else rng.choices((1, 2, 3), (42, 43, 15))[0])
-    turns = turns or rng.choice((1, 1, 2, 3, 3, 4))
+    turns = turns or rng.choice((1, 2, 3, 4, 5, 6))
     made = [q for q in (query_over(words, tables, 0.62) for _ in range(turns)) if q]
     if not made:
         return sql_dialogue(words, turns)
@@ -96,7 +96,7 @@ def explain_dialogue(words):
 
 
 def passage_dialogue(words, turns=None):
-    made = passages.dialogue(words, turns or words.rng.choice((1, 2, 2, 3)))
+    made = passages.dialogue(words, turns or words.rng.choice((1, 2, 3, 4)))
     return conversation([(user, answer) for user, answer, _ in made], chat.system(words))
 
 
@@ -147,8 +147,8 @@ def long_dialogue(words):
 
 
 MIX = {
-    "copy": (copy_dialogue, 2), "sql": (sql_dialogue, 56), "passages": (passage_dialogue, 17), "middle": (middle, 20),
-    "explain": (explain_dialogue, 7), "chat": (chat_dialogue, 6), "long": (long_dialogue, 1.2),
+    "copy": (copy_dialogue, 2), "sql": (sql_dialogue, 56), "passages": (passage_dialogue, 26), "middle": (middle, 56),
+    "explain": (explain_dialogue, 7), "chat": (chat_dialogue, 3), "long": (long_dialogue, 1.2),
 }
 FIRST = {
     "copy": (copy_dialogue, 45), "sql": (lambda words: sql_dialogue(words, simple=True), 35), "passages": (passage_dialogue, 12),

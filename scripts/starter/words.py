@@ -4,6 +4,7 @@ A word belongs to the held-out part by its checksum, so both parts stay the same
 nearly every schema has (`name`, `city`, `price`) are in both.
 """
 
+import collections
 import zlib
 
 SHARED = set("name title city price status date amount total quantity category country email year".split())
@@ -82,6 +83,10 @@ VOWELS = "a e i o u a e i o u a e i o u ai ea ou".split()
 CODAS = [""] * 10 + "n r l s x m t n r l st rk nd".split()
 
 
+# Share of words in training that only look like those of the lists.
+ALIKE = 0.5
+
+
 def held_out(word):
     """Whether `word` is kept for the evaluation."""
     return word not in SHARED and zlib.crc32(word.encode()) % 6 == 0
@@ -107,14 +112,33 @@ class Words:
             self.lists[key] = self.part(globals()[key])
         for key in ("MODIFIERS", "ADJECTIVES", "PROPER"):
             self.lists[key] = self.part(globals()[key])
+        self.followers = collections.defaultdict(list)
+        for word in (part.lower() for words in self.lists.values() for word in words for part in word.split("_")):
+            for place in range(len(word) + 1):
+                self.followers[word[max(place - 2, 0) : place]].append(word[place : place + 1])
 
     def part(self, words):
         """The words of this part, with the shared ones in both."""
         return [w for w in words if w in SHARED or held_out(w) == self.evaluation]
 
     def one(self, key):
-        """One word of a list."""
+        """One word of a list; in training often one that only looks like its words, as lists are soon known by heart."""
+        if not self.evaluation and self.rng.random() < ALIKE:
+            word = self.alike()
+            return word.capitalize() if key == "PROPER" else word
         return self.rng.choice(self.lists[key])
+
+    def alike(self):
+        """A word that no list has, whose letters follow one another as in the words of the lists."""
+        while True:
+            word = ""
+            while len(word) < 12:
+                letter = self.rng.choice(self.followers[word[-2:]])
+                if not letter:
+                    break
+                word += letter
+            if len(word) >= 3 and held_out(word) == self.evaluation:
+                return word
 
     def made_up(self):
         """A word that no list has, of two or three syllables."""

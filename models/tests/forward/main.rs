@@ -7,6 +7,7 @@ mod families;
 mod hostile;
 mod oracle;
 mod reference;
+mod starter;
 mod stories;
 mod tiny;
 
