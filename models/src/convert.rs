@@ -129,7 +129,7 @@ fn metadata(
     push("tokenizer.ggml.model", text("bert"));
     push(
         "tokenizer.ggml.tokens",
-        Value::Array(words.tokens.into_iter().map(Value::String).collect()),
+        Value::Texts(words.tokens.into_iter().collect()),
     );
     push(
         "tokenizer.ggml.token_type",

@@ -5,18 +5,19 @@ mod header;
 pub(crate) mod map;
 #[cfg(test)]
 mod tests;
+mod value;
 pub(crate) mod write;
 
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-pub use candle_core::quantized::gguf_file::Value;
 use memmap2::Mmap;
 use wick_kernels::QuantType;
 
 use crate::Error;
 use header::{Header, Storage, TensorEntry};
+pub use value::{Texts, Value};
 
 /// A GGUF file whose header was read and checked: every tensor of a known type lies inside the file
 /// and overlaps no other.
@@ -174,26 +175,23 @@ impl Gguf {
         })
     }
 
-    /// An array, or `None` where the key is not there.
-    ///
-    /// # Errors
-    /// When the value has another type.
-    pub fn array(&self, key: &str) -> Result<Option<&[Value]>, Error> {
-        self.typed(key, "an array", |value| match value {
-            Value::Array(values) => Some(values.as_slice()),
-            _ => None,
-        })
-    }
-
     /// An array of texts, or `None` where the key is not there.
     ///
     /// # Errors
     /// When the value or one of its elements has another type.
-    pub fn strings(&self, key: &str) -> Result<Option<Vec<&str>>, Error> {
-        self.elements(key, "an array of texts", |value| match value {
-            Value::String(text) => Some(text.as_str()),
-            _ => None,
-        })
+    pub fn texts(&self, key: &str) -> Result<Option<&Texts>, Error> {
+        static NONE: Texts = Texts::new();
+        match self.value(key) {
+            None => Ok(None),
+            Some(Value::Texts(texts)) => Ok(Some(texts)),
+            Some(Value::Array(values)) => match values.first() {
+                None => Ok(Some(&NONE)),
+                Some(first) => {
+                    Err(self.wrong_element(key, 0, describe(first), "an array of texts"))
+                }
+            },
+            Some(other) => Err(self.wrong_type(key, describe(other), "an array of texts")),
+        }
     }
 
     /// An array of numbers, or `None` where the key is not there.
@@ -329,6 +327,14 @@ impl Gguf {
         })
     }
 
+    /// Takes a tensor's bytes, or a part of them, out of memory once they are not needed any more; they can be read
+    /// again.
+    pub(crate) fn release(&self, bytes: &[u8]) {
+        if let Some(data) = &self.data {
+            map::release(data, bytes);
+        }
+    }
+
     fn entry(&self, name: &str) -> Result<&TensorEntry, Error> {
         match self.header.tensor_index.get(name) {
             Some(&index) => Ok(&self.header.tensors[index]),
@@ -386,14 +392,19 @@ impl Gguf {
         expected: &'static str,
         convert: impl Fn(&'a Value) -> Option<T>,
     ) -> Result<Option<Vec<T>>, Error> {
-        let Some(values) = self.array(key)? else {
-            return Ok(None);
+        let values = match self.value(key) {
+            None => return Ok(None),
+            Some(Value::Array(values)) => values.as_slice(),
+            Some(Value::Texts(texts)) => match texts.get(0) {
+                None => &[],
+                Some(text) => {
+                    return Err(self.wrong_element(key, 0, describe_text(text), expected));
+                }
+            },
+            Some(other) => return Err(self.wrong_type(key, describe(other), "an array")),
         };
         let convert_at = |(index, value)| {
-            convert(value).ok_or_else(|| {
-                let found = format!("an array whose element {index} is {}", describe(value));
-                self.wrong_type(key, found, expected)
-            })
+            convert(value).ok_or_else(|| self.wrong_element(key, index, describe(value), expected))
         };
         let converted = values.iter().enumerate().map(convert_at);
         converted.collect::<Result<Vec<_>, _>>().map(Some)
@@ -404,6 +415,17 @@ impl Gguf {
             path: self.path.clone(),
             key: key.to_owned(),
         }
+    }
+
+    fn wrong_element(
+        &self,
+        key: &str,
+        index: usize,
+        found: String,
+        expected: &'static str,
+    ) -> Error {
+        let found = format!("an array whose element {index} is {found}");
+        self.wrong_type(key, found, expected)
     }
 
     fn wrong_type(&self, key: &str, found: String, expected: &'static str) -> Error {
@@ -439,11 +461,18 @@ fn float(value: &Value) -> Option<f32> {
     }
 }
 
+fn describe_text(text: &str) -> String {
+    match text.chars().nth(40) {
+        Some(_) => "a long text".to_owned(),
+        None => format!("'{text}'"),
+    }
+}
+
 /// A value for an error message: short, whatever it is.
 fn describe(value: &Value) -> String {
     match value {
-        Value::String(text) if text.chars().count() > 40 => "a long text".to_owned(),
-        Value::String(text) => format!("'{text}'"),
+        Value::String(text) => describe_text(text),
+        Value::Texts(texts) => format!("an array of {} elements", texts.len()),
         Value::Array(values) => format!("an array of {} elements", values.len()),
         Value::Bool(flag) => flag.to_string(),
         Value::F32(number) => number.to_string(),

@@ -11,6 +11,7 @@ mod special;
 mod stream;
 #[cfg(test)]
 pub(crate) mod tests;
+mod token_ids;
 mod vocabulary;
 mod wordpiece;
 
@@ -79,7 +80,7 @@ impl Tokenizer {
         let special = SpecialTokens::from_gguf(gguf, kind, pre, &mut vocabulary)?;
         let model = match (kind, pre) {
             ("gpt2", Some(pre)) => {
-                let bpe = Bpe::from_gguf(gguf, pre)?;
+                let bpe = Bpe::from_gguf(gguf, pre, &vocabulary)?;
                 vocabulary.decode_pieces(byte_level::decode);
                 Model::Bpe(bpe)
             }
@@ -154,7 +155,9 @@ impl Tokenizer {
             return Ok(ids);
         }
         match &self.model {
-            Model::SentencePiece(sentencepiece) => sentencepiece.encode(text, starts, &mut ids),
+            Model::SentencePiece(sentencepiece) => {
+                sentencepiece.encode(text, starts, &self.vocabulary, &mut ids);
+            }
             Model::Bpe(_) | Model::WordPiece(_) => self.encode_plain(text, None, &mut ids)?,
         }
         Ok(ids)
@@ -166,22 +169,25 @@ impl Tokenizer {
         after: Option<u32>,
         ids: &mut Vec<u32>,
     ) -> Result<(), Error> {
-        let result = match &self.model {
-            Model::Bpe(bpe) => bpe.encode(text, ids),
-            Model::WordPiece(wordpiece) => wordpiece.encode(text, ids),
+        match &self.model {
+            Model::Bpe(bpe) => bpe.encode(text, &self.vocabulary, ids),
+            Model::WordPiece(wordpiece) => {
+                wordpiece
+                    .encode(text, ids)
+                    .map_err(|source| Error::Compute {
+                        path: self.path.clone(),
+                        step: "splitting a text into tokens".to_owned(),
+                        source,
+                    })?;
+            }
             Model::SentencePiece(sentencepiece) => {
                 // The space of "<PRE> text" is the one every text gets in front, not one more.
                 let spaced = after.is_some_and(|id| self.vocabulary.text(id).starts_with('▁'))
                     && text.starts_with(' ');
-                sentencepiece.encode(text, !spaced, ids);
-                return Ok(());
+                sentencepiece.encode(text, !spaced, &self.vocabulary, ids);
             }
-        };
-        result.map_err(|source| Error::Compute {
-            path: self.path.clone(),
-            step: "splitting a text into tokens".to_owned(),
-            source,
-        })
+        }
+        Ok(())
     }
 
     /// The bytes a token prints; none for control tokens and for ids outside the vocabulary. The

@@ -121,9 +121,13 @@ impl Loader<'_> {
         rows: usize,
     ) -> Result<Weight, Error> {
         let cols = tensor.shape[tensor.shape.len() - 1];
-        self.kernels
+        let weight = self
+            .kernels
             .pack(tensor.quant, rows, cols, bytes, self.pool)
-            .map_err(|error| bad_tensor(self.gguf, name, error.to_string()))
+            .map_err(|error| bad_tensor(self.gguf, name, error.to_string()))?;
+        // Otherwise the model would be in memory twice until the file is closed.
+        self.gguf.release(bytes);
+        Ok(weight)
     }
 }
 

@@ -71,15 +71,12 @@ impl Facts {
         let architecture = gguf.architecture().to_owned();
         // The text that a token id in the metadata stands for.
         let token = |key: &str| -> Result<String, wick_models::Error> {
-            let tokens = match gguf.value("tokenizer.ggml.tokens") {
-                Some(Value::Array(tokens)) => tokens.as_slice(),
-                _ => &[],
+            let Some(Value::Texts(tokens)) = gguf.value("tokenizer.ggml.tokens") else {
+                return Ok(String::new());
             };
             let id = gguf.u64(key)?.and_then(|id| usize::try_from(id).ok());
-            Ok(match id.and_then(|id| tokens.get(id)) {
-                Some(Value::String(text)) => text.clone(),
-                _ => String::new(),
-            })
+            let text = id.and_then(|id| tokens.get(id));
+            Ok(text.unwrap_or_default().to_owned())
         };
         let embeds = gguf.arch_u64("pooling_type")?.is_some();
         Ok(Facts {

@@ -496,17 +496,18 @@ fn load(config: &EngineConfig, request: LoadRequest, gguf: Gguf) -> Result<Loade
         kernels: kernels(config.isa.as_deref())?,
         kv_type: config.kv_type,
     };
-    let tokenizer = Arc::new(Tokenizer::from_gguf(&gguf)?);
     let context = context_tokens(config, &gguf, request.options);
-    let started = if is_encoder(&gguf) {
-        let encoder = Encoder::load(&gguf, &options)?;
-        let trained = encoder.info().context_tokens;
-        let size_bytes = encoder.resident_bytes() as u64;
-        let (worker, thread) = embedder::start(encoder).map_err(thread_error)?;
-        (Worker::Encoder(worker), thread, trained, size_bytes)
-    } else {
-        let decoder = load_decoder(&gguf, &options)?;
-        start_decoder(config, &request, decoder, &tokenizer, context)?
+    let (tokenizer, weights) = read(&gguf, &options)?;
+    drop(gguf);
+    let tokenizer = Arc::new(tokenizer);
+    let started = match weights {
+        Weights::Encoder(encoder) => {
+            let trained = encoder.info().context_tokens;
+            let size_bytes = encoder.resident_bytes() as u64;
+            let (worker, thread) = embedder::start(encoder).map_err(thread_error)?;
+            (Worker::Encoder(worker), thread, trained, size_bytes)
+        }
+        Weights::Decoder(decoder) => start_decoder(config, &request, decoder, &tokenizer, context)?,
     };
     let (worker, thread, trained_context_tokens, size_bytes) = started;
     Ok(Loaded {
@@ -525,6 +526,35 @@ fn load(config: &EngineConfig, request: LoadRequest, gguf: Gguf) -> Result<Loade
             keep_alive: request.keep_alive.unwrap_or(config.keep_alive),
             since: Instant::now(),
         }),
+    })
+}
+
+enum Weights {
+    Encoder(Encoder),
+    Decoder(Box<dyn Decoder>),
+}
+
+/// Reads vocabulary and weights side by side: the vocabulary keeps one thread busy for a while, and packing waits
+/// for memory and for the disk.
+fn read(
+    gguf: &Gguf,
+    options: &wick_models::LoadOptions,
+) -> Result<(Tokenizer, Weights), EngineError> {
+    std::thread::scope(|scope| {
+        let tokenizer = std::thread::Builder::new()
+            .name("wick-vocabulary".to_owned())
+            .spawn_scoped(scope, || Tokenizer::from_gguf(gguf))
+            .map_err(thread_error)?;
+        let weights = if is_encoder(gguf) {
+            Encoder::load(gguf, options).map(Weights::Encoder)
+        } else {
+            load_decoder(gguf, options).map(Weights::Decoder)
+        };
+        let tokenizer = match tokenizer.join() {
+            Ok(tokenizer) => tokenizer?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        Ok((tokenizer, weights?))
     })
 }
 

@@ -8,9 +8,8 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 use std::path::Path;
 
-use candle_core::quantized::gguf_file::Value;
-
 use super::ggml_type::GgmlType;
+use super::value::{Texts, Value};
 use crate::Error;
 
 const MAGIC: [u8; 4] = *b"GGUF";
@@ -19,7 +18,7 @@ const DEFAULT_ALIGNMENT: u64 = 32;
 const MAX_NAME_BYTES: u64 = 65_535;
 const MAX_DIMENSIONS: u32 = 4;
 const MAX_NESTING: usize = 4;
-/// All metadata of one file once decoded; the largest vocabularies in use need about 60 MB.
+/// All metadata of one file once decoded; the largest vocabularies in use need about 20 MB.
 const MAX_DECODED_BYTES: u64 = 512 << 20;
 
 /// What the header of a file says, in the file's order.
@@ -348,7 +347,7 @@ impl<R: Read> Source<R> {
                 }
             },
             8 => Value::String(self.read_string()?),
-            9 => Value::Array(self.read_array(depth)?),
+            9 => self.read_array(depth)?,
             10 => Value::U64(self.read_u64()?),
             11 => Value::I64(i64::from_le_bytes(self.read_bytes()?)),
             12 => Value::F64(f64::from_le_bytes(self.read_bytes()?)),
@@ -356,7 +355,7 @@ impl<R: Read> Source<R> {
         })
     }
 
-    fn read_array(&mut self, depth: usize) -> Result<Vec<Value>, Fault> {
+    fn read_array(&mut self, depth: usize) -> Result<Value, Fault> {
         if depth == MAX_NESTING {
             return Err(Fault::Malformed(format!(
                 "arrays are nested deeper than {MAX_NESTING}"
@@ -374,15 +373,34 @@ impl<R: Read> Source<R> {
             _ => 8,
         };
         self.expect_room(len, least_bytes, "array elements")?;
+        if type_id == 8 {
+            return self.read_texts(len).map(Value::Texts);
+        }
         let decoded = len.saturating_mul(size_of::<Value>() as u64);
         if self.decoded_bytes.saturating_add(decoded) > MAX_DECODED_BYTES {
             return Err(Fault::Malformed(format!(
                 "array of {len} elements takes the metadata over {MAX_DECODED_BYTES} bytes"
             )));
         }
-        (0..len)
-            .map(|_| self.read_value_of(type_id, depth + 1))
-            .collect()
+        let values = (0..len).map(|_| self.read_value_of(type_id, depth + 1));
+        values.collect::<Result<_, _>>().map(Value::Array)
+    }
+
+    fn read_texts(&mut self, count: u64) -> Result<Texts, Fault> {
+        self.charge(count.saturating_mul(size_of::<u32>() as u64))?;
+        let mut bytes = Vec::new();
+        let mut ends = Vec::with_capacity(count as usize);
+        for _ in 0..count {
+            let len = self.read_length()?;
+            self.expect_room(len, 1, "bytes of text")?;
+            self.charge(len)?;
+            let start = bytes.len();
+            bytes.resize(start + len as usize, 0);
+            self.fill(&mut bytes[start..])?;
+            // All texts of a file together are held below 2^32 bytes by what they are charged.
+            ends.push(bytes.len() as u32);
+        }
+        Ok(Texts::from_bytes(bytes, ends))
     }
 
     fn read_tensor_info(&mut self, name: String) -> Result<RawTensor, Fault> {

@@ -89,8 +89,8 @@ fn reads_what_was_written() {
     assert_eq!(gguf.arch_f32("rope.freq_base").unwrap(), Some(1e4));
     assert_eq!(gguf.arch_u64("block_count").unwrap(), None);
     assert_eq!(
-        gguf.strings("tokenizer.ggml.tokens").unwrap(),
-        Some(vec!["<s>", "a", "b"])
+        gguf.texts("tokenizer.ggml.tokens").unwrap(),
+        Some(&["<s>", "a", "b"].into_iter().collect())
     );
     assert_eq!(
         gguf.u64s("tokenizer.ggml.token_type").unwrap(),
@@ -109,6 +109,23 @@ fn reads_what_was_written() {
     assert_eq!(first.bytes, (0..68).collect::<Vec<u8>>());
     let second = gguf.tensor("b.weight").unwrap();
     assert_eq!(second.bytes, (96..112).collect::<Vec<u8>>());
+}
+
+#[test]
+fn released_bytes_are_read_again() {
+    let gguf = Bytes::start(1, 1)
+        .arch()
+        .tensor("t", &[1 << 14], 0, 0)
+        .data(1 << 16)
+        .open()
+        .unwrap();
+    let bytes = gguf.tensor("t").unwrap().bytes;
+    let before = bytes.to_vec();
+    gguf.release(bytes);
+    gguf.release(&bytes[5000..9000]);
+    // Not a part of the file: nothing happens.
+    gguf.release(&before);
+    assert_eq!(bytes, before);
 }
 
 #[test]

@@ -115,6 +115,11 @@ fn push_value(out: &mut Vec<u8>, value: &Value) -> io::Result<()> {
         Value::F64(number) => out.extend_from_slice(&number.to_le_bytes()),
         Value::Bool(flag) => out.push(u8::from(*flag)),
         Value::String(text) => push_text(out, text),
+        Value::Texts(texts) => {
+            out.extend_from_slice(&8_u32.to_le_bytes());
+            out.extend_from_slice(&(texts.len() as u64).to_le_bytes());
+            texts.iter().for_each(|text| push_text(out, text));
+        }
         Value::Array(values) => {
             // The type of no elements does not matter.
             let number = values.first().map_or(8, type_number);
@@ -145,7 +150,7 @@ fn type_number(value: &Value) -> u32 {
         Value::F32(_) => 6,
         Value::Bool(_) => 7,
         Value::String(_) => 8,
-        Value::Array(_) => 9,
+        Value::Texts(_) | Value::Array(_) => 9,
         Value::U64(_) => 10,
         Value::I64(_) => 11,
         Value::F64(_) => 12,

@@ -58,7 +58,7 @@ impl Model {
             ("general.file_type", Value::U32(1)),
             (
                 "tokenizer.ggml.tokens",
-                Value::Array(vec![Value::String("a".into())]),
+                Value::Texts(["a"].into_iter().collect()),
             ),
         ];
         let metadata: Vec<_> = metadata.iter().map(|(key, value)| (*key, value)).collect();
@@ -232,8 +232,8 @@ fn metadata_is_kept_and_the_type_said() {
     assert_eq!(gguf.u32("general.file_type").unwrap(), Some(15));
     assert_eq!(gguf.u32("general.quantization_version").unwrap(), Some(2));
     assert_eq!(
-        gguf.strings("tokenizer.ggml.tokens").unwrap(),
-        Some(vec!["a"])
+        gguf.texts("tokenizer.ggml.tokens").unwrap(),
+        Some(&["a"].into_iter().collect())
     );
 }
 

@@ -27,6 +27,11 @@ const fn chars() -> [char; 256] {
     chars
 }
 
+/// The character of a byte.
+pub(super) fn char(byte: u8) -> char {
+    CHARS[byte as usize]
+}
+
 /// The byte of each character; `None` for one outside the alphabet.
 fn byte(char: char) -> Option<u8> {
     const BYTES: [u8; 0x144] = {

@@ -3,15 +3,16 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use ahash::{AHashMap, AHashSet};
+use ahash::AHashSet;
 
 use super::special::SpecialTokens;
+use super::token_ids::TokenIds;
 use super::vocabulary::{TokenKind, Vocabulary, byte_of};
 use crate::{Error, Gguf};
 
 #[derive(Debug)]
 pub(super) struct SentencePiece {
-    ids: AHashMap<Box<str>, u32>,
+    ids: TokenIds,
     /// Characters that are neighbours in some token. Where a text has two others side by side, no
     /// token can reach across, and both sides are joined on their own.
     neighbours: AHashSet<(char, char)>,
@@ -29,26 +30,21 @@ impl SentencePiece {
         special: &SpecialTokens,
     ) -> Result<SentencePiece, Error> {
         let scores = scores(gguf, vocabulary.len())?;
-        let mut ids = AHashMap::with_capacity(vocabulary.len());
         let mut neighbours = AHashSet::new();
         let mut byte_ids = Box::new([special.unknown; 256]);
         let mut longest_bytes = 0;
         for (id, text) in vocabulary.iter() {
-            if text.is_empty() {
-                continue;
-            }
             longest_bytes = longest_bytes.max(text.len());
-            match (byte_of(text), vocabulary.kind(id)) {
-                (Some(byte), Some(TokenKind::Byte)) => byte_ids[byte as usize] = Some(id),
-                _ => {
-                    neighbours.extend(text.chars().zip(text.chars().skip(1)));
-                    ids.insert(text.into(), id);
-                }
+            match byte_token(vocabulary, id, text) {
+                Some(byte) => byte_ids[byte as usize] = Some(id),
+                None => neighbours.extend(text.chars().zip(text.chars().skip(1))),
             }
         }
+        let is_text =
+            |id, text: &str| !text.is_empty() && byte_token(vocabulary, id, text).is_none();
         let space_prefix = gguf.bool("tokenizer.ggml.add_space_prefix")?;
         Ok(SentencePiece {
-            ids,
+            ids: TokenIds::new(vocabulary, is_text),
             neighbours,
             scores,
             byte_ids,
@@ -62,8 +58,15 @@ impl SentencePiece {
         self.space_prefix
     }
 
-    /// `may_prefix`: the space of [`SentencePiece::adds_space_prefix`] is wanted here.
-    pub(super) fn encode(&self, text: &str, may_prefix: bool, out: &mut Vec<u32>) {
+    /// `may_prefix`: the space of [`SentencePiece::adds_space_prefix`] is wanted here. `vocabulary` must be the one
+    /// this was made from.
+    pub(super) fn encode(
+        &self,
+        text: &str,
+        may_prefix: bool,
+        vocabulary: &Vocabulary,
+        out: &mut Vec<u32>,
+    ) {
         let mut escaped = String::with_capacity(text.len() * 2);
         if may_prefix && self.space_prefix {
             escaped.push('▁');
@@ -71,20 +74,41 @@ impl SentencePiece {
         for char in text.chars() {
             escaped.push(if char == ' ' { '▁' } else { char });
         }
+        let stretches = Stretches {
+            rules: self,
+            vocabulary,
+        };
         let mut joiner = Joiner::default();
         let mut start = 0;
         let mut before = None;
         for (at, char) in escaped.char_indices() {
             if before.is_some_and(|before| !self.neighbours.contains(&(before, char))) {
-                self.encode_stretch(&escaped[start..at], &mut joiner, out);
+                stretches.encode(&escaped[start..at], &mut joiner, out);
                 start = at;
             }
             before = Some(char);
         }
-        self.encode_stretch(&escaped[start..], &mut joiner, out);
+        stretches.encode(&escaped[start..], &mut joiner, out);
     }
+}
 
-    fn encode_stretch(&self, text: &str, joiner: &mut Joiner, out: &mut Vec<u32>) {
+/// The byte that a byte token stands for.
+fn byte_token(vocabulary: &Vocabulary, id: u32, text: &str) -> Option<u8> {
+    match vocabulary.kind(id) {
+        Some(TokenKind::Byte) => byte_of(text),
+        _ => None,
+    }
+}
+
+/// Encodes text that no token crosses the ends of.
+#[derive(Clone, Copy)]
+struct Stretches<'a> {
+    rules: &'a SentencePiece,
+    vocabulary: &'a Vocabulary,
+}
+
+impl Stretches<'_> {
+    fn encode(&self, text: &str, joiner: &mut Joiner, out: &mut Vec<u32>) {
         self.join(text, joiner);
         let mut next = (!joiner.symbols.is_empty()).then_some(0);
         while let Some(index) = next {
@@ -95,9 +119,10 @@ impl SentencePiece {
     }
 
     fn push_symbol(&self, text: &str, out: &mut Vec<u32>) {
-        match self.ids.get(text) {
-            Some(&id) => out.push(id),
-            None => out.extend(text.bytes().filter_map(|byte| self.byte_ids[byte as usize])),
+        let bytes = &self.rules.byte_ids;
+        match self.rules.ids.get(self.vocabulary, text) {
+            Some(id) => out.push(id),
+            None => out.extend(text.bytes().filter_map(|byte| bytes[byte as usize])),
         }
     }
 
@@ -131,13 +156,14 @@ impl SentencePiece {
 
     fn candidate(&self, text: &str, symbols: &[Symbol], left: usize, right: usize) -> Option<Join> {
         let bytes = symbols[left].bytes + symbols[right].bytes;
-        if bytes > self.longest_bytes {
+        if bytes > self.rules.longest_bytes {
             return None;
         }
         let start = symbols[left].start;
-        let id = *self.ids.get(&text[start..start + bytes])?;
+        let text = &text[start..start + bytes];
+        let id = self.rules.ids.get(self.vocabulary, text)?;
         Some(Join {
-            score: self.scores[id as usize],
+            score: self.rules.scores[id as usize],
             left,
             right,
             bytes,

@@ -208,7 +208,9 @@ struct Named {
 impl Named {
     fn find(vocabulary: &Vocabulary) -> Named {
         let mut named = Named::default();
-        for (id, text) in vocabulary.iter() {
+        // Few tokens of a large vocabulary begin as all of these do.
+        let may_be_named = |text: &str| text.starts_with(['<', '[', '_', '▁']);
+        for (id, text) in vocabulary.iter().filter(|(_, text)| may_be_named(text)) {
             match text {
                 "<|eot_id|>"
                 | "<|eom_id|>"

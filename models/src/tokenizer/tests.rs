@@ -260,12 +260,7 @@ impl Handmade {
 }
 
 fn texts(texts: &[&str]) -> Value {
-    Value::Array(
-        texts
-            .iter()
-            .map(|text| Value::String((*text).into()))
-            .collect(),
-    )
+    Value::Texts(texts.iter().collect())
 }
 
 fn numbers(numbers: &[i32]) -> Value {

@@ -1,5 +1,6 @@
 //! The tokens of a file: their texts, their kinds and the bytes they print.
 
+use crate::gguf::Texts;
 use crate::{Error, Gguf};
 
 /// What a token is for; numbers as in `tokenizer.ggml.token_type`.
@@ -26,12 +27,10 @@ impl TokenKind {
     }
 }
 
-/// Texts and printed bytes lie in two buffers, as a quarter of a million small strings would take
-/// several times the room.
+/// Printed bytes lie in one buffer, as the texts do.
 #[derive(Debug)]
 pub(super) struct Vocabulary {
-    texts: String,
-    text_ends: Vec<usize>,
+    texts: Texts,
     pieces: Vec<u8>,
     piece_ends: Vec<usize>,
     kinds: Vec<TokenKind>,
@@ -40,7 +39,7 @@ pub(super) struct Vocabulary {
 impl Vocabulary {
     pub(super) fn from_gguf(gguf: &Gguf) -> Result<Vocabulary, Error> {
         let key = "tokenizer.ggml.tokens";
-        let tokens = gguf.strings(key)?.ok_or_else(|| Error::MissingKey {
+        let tokens = gguf.texts(key)?.ok_or_else(|| Error::MissingKey {
             path: gguf.path().to_owned(),
             key: key.to_owned(),
         })?;
@@ -49,28 +48,25 @@ impl Vocabulary {
             return Err(Error::malformed(gguf.path(), key, problem));
         }
         let kinds = kinds(gguf, tokens.len())?;
-        let mut texts = String::with_capacity(tokens.iter().map(|token| token.len()).sum());
-        let mut text_ends = Vec::with_capacity(tokens.len());
-        for token in tokens {
-            texts.push_str(token);
-            text_ends.push(texts.len());
-        }
-        Ok(Vocabulary {
+        Ok(Vocabulary::new(tokens.clone(), kinds))
+    }
+
+    /// Tokens of which nothing is known yet but their texts and as many kinds.
+    pub(super) fn new(texts: Texts, kinds: Vec<TokenKind>) -> Vocabulary {
+        Vocabulary {
             texts,
-            text_ends,
             pieces: Vec::new(),
             piece_ends: Vec::new(),
             kinds,
-        })
+        }
     }
 
     /// Fills in what every token prints: `decode` says it for normal ones; the others print their
     /// text, or the byte they stand for.
     pub(super) fn decode_pieces(&mut self, mut decode: impl FnMut(&str, &mut Vec<u8>)) {
-        let mut pieces = Vec::with_capacity(self.texts.len());
+        let mut pieces = Vec::with_capacity(self.texts.total_bytes());
         let mut piece_ends = Vec::with_capacity(self.len());
-        for id in 0..self.len() as u32 {
-            let text = self.text(id);
+        for (id, text) in self.iter() {
             match (self.kinds[id as usize], byte_of(text)) {
                 (TokenKind::Byte, Some(byte)) => pieces.push(byte),
                 (TokenKind::Normal | TokenKind::Byte | TokenKind::Unused, _) => {
@@ -90,21 +86,20 @@ impl Vocabulary {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.text_ends.len()
+        self.texts.len()
     }
 
     pub(super) fn text(&self, id: u32) -> &str {
-        match span(&self.text_ends, id) {
-            Some((start, end)) => &self.texts[start..end],
-            None => "",
-        }
+        self.texts.get(id as usize).unwrap_or_default()
     }
 
     pub(super) fn piece(&self, id: u32) -> &[u8] {
-        match span(&self.piece_ends, id) {
-            Some((start, end)) => &self.pieces[start..end],
-            None => &[],
-        }
+        let id = id as usize;
+        let Some(&end) = self.piece_ends.get(id) else {
+            return &[];
+        };
+        let start = if id == 0 { 0 } else { self.piece_ends[id - 1] };
+        &self.pieces[start..end]
     }
 
     pub(super) fn kind(&self, id: u32) -> Option<TokenKind> {
@@ -117,7 +112,7 @@ impl Vocabulary {
 
     /// Every id with its text, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &str)> {
-        (0..self.len() as u32).map(|id| (id, self.text(id)))
+        (0..).zip(self.texts.iter())
     }
 }
 
@@ -132,13 +127,6 @@ fn kinds(gguf: &Gguf, tokens: usize) -> Result<Vec<TokenKind>, Error> {
     }
     let numbers = numbers.into_iter().take(tokens);
     Ok(numbers.map(TokenKind::from_number).collect())
-}
-
-fn span(ends: &[usize], id: u32) -> Option<(usize, usize)> {
-    let id = id as usize;
-    let end = *ends.get(id)?;
-    let start = if id == 0 { 0 } else { ends[id - 1] };
-    Some((start, end))
 }
 
 /// The byte that a token such as `<0x0A>` stands for.

@@ -163,7 +163,8 @@ fn plain(value: &GgufValue, verbose: bool) -> Value {
         GgufValue::F64(x) => json!(x),
         GgufValue::Bool(x) => json!(x),
         GgufValue::String(x) => json!(x),
-        GgufValue::Array(_) if !verbose => Value::Null,
+        GgufValue::Texts(_) | GgufValue::Array(_) if !verbose => Value::Null,
+        GgufValue::Texts(texts) => texts.iter().collect(),
         GgufValue::Array(items) => items.iter().map(|item| plain(item, true)).collect(),
     }
 }
