@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Dialect;
 use super::names::fold;
+use super::{Dialect, SqlError, ddl};
 
 /// The tables of a database.
 ///
@@ -115,6 +115,15 @@ pub struct Index {
 }
 
 impl Schema {
+    /// Reads DDL: `CREATE TABLE`, `ALTER TABLE … ADD`, `CREATE INDEX` and `COMMENT ON`; other statements are
+    /// passed over.
+    ///
+    /// # Errors
+    /// Text that is too long, too deep, not of the dialect, or without a table; errors tell the line.
+    pub fn from_ddl(ddl: &str, dialect: Dialect) -> Result<Schema, SqlError> {
+        ddl::read(ddl, dialect)
+    }
+
     /// The table of this name: `name`, or `namespace.name`. Compared as the dialect compares stored names.
     pub fn table(&self, name: &str) -> Option<&Table> {
         let same = |a: &str, b: &str| self.same(a, b);
