@@ -3,15 +3,19 @@
 //! Nothing here knows HTTP or weights. A [`Schema`] comes from DDL or from a live database; statements are
 //! parsed, their names resolved against it, and only a single read-only `SELECT` is ever run.
 
+pub mod answer;
+pub mod database;
 mod ddl;
 pub mod grammar;
 pub mod guard;
 pub mod link;
 pub mod names;
+pub mod registry;
 pub mod repair;
 pub mod resolve;
 pub mod schema;
 pub mod statement;
+pub mod vault;
 
 pub use schema::{Column, ForeignKey, Index, Kind, Schema, Table};
 

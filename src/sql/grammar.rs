@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::names::written;
-use super::{Dialect, Kind, Schema, Table};
+use super::{Kind, Schema, Table};
 
 use rules::Variant;
 

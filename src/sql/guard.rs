@@ -49,10 +49,20 @@ pub enum Refusal {
 /// A statement that only reads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Readable {
+    sql: String,
+    statement: Statement,
+}
+
+impl Readable {
     /// As it was written, without comments and the semicolon at its end.
-    pub sql: String,
+    pub fn sql(&self) -> &str {
+        &self.sql
+    }
+
     /// As it was parsed.
-    pub statement: Statement,
+    pub fn statement(&self) -> &Statement {
+        &self.statement
+    }
 }
 
 /// The statement of a text, if it is a single one that only reads.
@@ -354,7 +364,7 @@ mod tests {
             "SELECT 1 + 2"
         );
         let quoted = "SELECT 'it''s /* no comment */ -- here', \"a b\" FROM t";
-        assert_eq!(check(quoted, Dialect::Postgres).unwrap().sql, quoted);
+        assert_eq!(check(quoted, Dialect::Postgres).unwrap().sql(), quoted);
     }
 
     #[test]

@@ -168,7 +168,6 @@ fn is_operator(keyword: Keyword) -> bool {
             | Keyword::BETWEEN
             | Keyword::COLLATE
             | Keyword::AT
-            | Keyword::ISNULL
             | Keyword::NOTNULL
             | Keyword::DIV
             | Keyword::OVERLAPS

@@ -6,6 +6,7 @@ use llguidance::{Matcher, ParserFactory};
 use serde::Deserialize;
 
 use super::*;
+use crate::sql::Dialect;
 
 const DDL: &str = "
     CREATE TABLE users (id int PRIMARY KEY, name text, active boolean, created_at timestamp, \"Weird Name\" int);
