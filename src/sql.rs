@@ -17,6 +17,9 @@ pub mod schema;
 pub mod statement;
 pub mod vault;
 
+#[cfg(test)]
+mod questions;
+
 pub use schema::{Column, ForeignKey, Index, Kind, Schema, Table};
 
 use serde::{Deserialize, Serialize};

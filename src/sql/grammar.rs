@@ -134,12 +134,12 @@ impl<'s> Names<'s> {
                 };
                 for (from, to) in key.columns.iter().zip(&key.references) {
                     let place = |table: &Table, column: &str| {
-                        let table = written(dialect, &table.name);
-                        format!("{table}.{}", written(dialect, column))
+                        let table = literal(&written(dialect, &table.name));
+                        format!("{table} \".\" {}", literal(&written(dialect, column)))
                     };
                     let (a, b) = (place(table, from), place(target, to));
-                    pairs.insert(literal(&format!("{a} = {b}")));
-                    pairs.insert(literal(&format!("{b} = {a}")));
+                    pairs.insert(format!("{a} S \"=\" S {b}"));
+                    pairs.insert(format!("{b} S \"=\" S {a}"));
                 }
             }
         }
@@ -151,7 +151,7 @@ impl<'s> Names<'s> {
 fn rule(text: &mut String, name: &str, choices: &BTreeSet<String>) {
     let choices: Vec<&str> = choices.iter().map(String::as_str).collect();
     let choices = match choices.as_slice() {
-        // A rule that nothing matches.
+        // A rule that no model would follow: there is nothing to name.
         [] => "NOTHING".to_owned(),
         choices => choices.join("\n  | "),
     };
@@ -164,4 +164,4 @@ fn literal(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -185,3 +185,42 @@ async fn a_statement_the_database_refuses_is_mended() {
         "{better}"
     );
 }
+
+/// The statements that answer the questions models are scored with run as they are.
+#[test]
+fn answers_of_the_questions_run() {
+    let Some(postgres) = Postgres::start() else {
+        return;
+    };
+    let questions: Vec<Value> = serde_json::from_str(include_str!(
+        "../../models/starter/eval/questions/questions.json"
+    ))
+    .unwrap();
+    for (name, ddl) in [
+        (
+            "shop",
+            include_str!("../../models/starter/eval/questions/shop.sql"),
+        ),
+        (
+            "bank",
+            include_str!("../../models/starter/eval/questions/bank.sql"),
+        ),
+        (
+            "clinic",
+            include_str!("../../models/starter/eval/questions/clinic.sql"),
+        ),
+    ] {
+        let made = postgres.psql(&format!(
+            "CREATE SCHEMA {name}; SET search_path = {name}; {ddl}"
+        ));
+        assert!(made.is_some(), "{name}");
+        for question in questions
+            .iter()
+            .filter(|question| question["schema"] == name)
+        {
+            let sql = question["sql"].as_str().unwrap();
+            let run = postgres.psql(&format!("SET search_path = {name}; {sql}"));
+            assert!(run.is_some(), "{sql}");
+        }
+    }
+}

@@ -28,7 +28,8 @@ use crate::sql::guard::Refusal;
 use crate::sql::link::{Hints, Linker};
 use crate::sql::registry::{Ready, Registered, RegistryError};
 use crate::sql::resolve::resolve;
-use crate::sql::{Dialect, Schema, SqlError, complete, explain, fix, optimize, statement};
+use crate::sql::statement::{LIMIT_BYTES, parse};
+use crate::sql::{Dialect, Schema, SqlError, complete, explain, fix, optimize};
 
 use super::generate::in_time;
 use super::{AssistBody, ErrorBody};
@@ -36,7 +37,7 @@ use super::{AssistBody, ErrorBody};
 /// Statements asked of the model at a time.
 const CANDIDATES: usize = 3;
 /// Longest query or question, in bytes.
-const QUERY_BYTES: usize = statement::LIMIT_BYTES;
+const QUERY_BYTES: usize = LIMIT_BYTES;
 /// Name of a schema that came as DDL.
 const INLINE: &str = "";
 
@@ -178,6 +179,37 @@ async fn respond(
         Action::Optimize => task.optimize().await,
         Action::Fix => task.fix().await,
         Action::Complete => task.complete().await,
+    }
+}
+
+/// The statement for a question over SQLite's DDL, for who measures models; empty if none is sound.
+pub(crate) async fn statement(
+    app: &App,
+    model: &str,
+    ddl: &str,
+    question: &str,
+) -> Result<String, ApiError> {
+    let schema = Schema::from_ddl(ddl, Dialect::Sqlite)
+        .map_err(|error| wrong("schema", &error.to_string()))?;
+    let ready = inline(schema);
+    let question = Question {
+        text: question,
+        linker: &ready.linker,
+        database: None,
+        execute: false,
+        limits: Limits::default(),
+        candidates: CANDIDATES,
+    };
+    let caller = Caller::local();
+    let writer = writer::Model {
+        app,
+        caller: &caller,
+        name: model.to_owned(),
+    };
+    match answer::answer(question, &writer).await {
+        Ok(answer) => Ok(answer.sql),
+        Err(AnswerError::Writer(error)) => Err(error),
+        Err(_) => Ok(String::new()),
     }
 }
 
@@ -438,7 +470,7 @@ impl<'a> Task<'a> {
 
     /// A statement with what its names stand for.
     fn checked(&self, sql: &str) -> Result<AssistResponse, ApiError> {
-        let statements = statement::parse(sql, self.schema().dialect).map_err(unreadable)?;
+        let statements = parse(sql, self.schema().dialect).map_err(unreadable)?;
         let mut response = AssistResponse {
             sql: sql.to_owned(),
             valid: true,

@@ -37,10 +37,6 @@ pub(super) fn statement(text: &mut String, dialect: Dialect) {
         }
         _ => "tail: S \"LIMIT\" S INT (S \"OFFSET\" S INT)?\n",
     };
-    let top = match dialect {
-        Dialect::MsSql => "top: \"TOP\" S INT S\n",
-        _ => "top: NOTHING\n",
-    };
     let recursive = match dialect {
         Dialect::MsSql => "",
         _ => "(\"RECURSIVE\" S)? ",
@@ -52,32 +48,37 @@ with: "WITH" S {recursive}cte (C cte)* S body_c
 cte: CTE S "AS" S "(" S? body_c S? ")"
 plain: body_t | body_d
 sub: body_t
-{limit}{top}table_alias: S ("AS" S)? TALIAS
+{limit}table_alias: S ("AS" S)? TALIAS
 as: S "AS" S (ALIAS | ucol)
-setop: "UNION ALL" | "UNION" | "INTERSECT" | "EXCEPT"
+setop: "UNION" (S "ALL")? | "INTERSECT" | "EXCEPT"
 dir: S ("ASC" | "DESC")
 "#
     );
-    if matches!(
-        dialect,
-        Dialect::Postgres | Dialect::Sqlite | Dialect::DuckDb | Dialect::BigQuery
-    ) {
-        text.push_str("nulls: S \"NULLS\" S (\"FIRST\" | \"LAST\")\n");
-    } else {
-        text.push_str("nulls: NOTHING\n");
+}
+
+/// Where missing values go in an order, where a dialect lets one say so.
+fn nulls(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::MySql | Dialect::MsSql => "",
+        _ => "(S \"NULLS\" S (\"FIRST\" | \"LAST\"))?",
     }
 }
 
 /// The rules of one sort of `SELECT`.
 pub(super) fn select(text: &mut String, dialect: Dialect, variant: Variant, booleans: bool) {
     let v = variant.mark();
+    let nulls = nulls(dialect);
+    let top = match dialect {
+        Dialect::MsSql => "(\"TOP\" S INT S)? ",
+        _ => "",
+    };
     let _ = write!(
         text,
         r#"body_{v}: select_{v} (S setop S select_{v})* (S "ORDER BY" S order_{v} (C order_{v})*)? tail?
-select_{v}: "SELECT" S top? ("DISTINCT" S)? item_{v} (C item_{v})* S "FROM" S from_{v} (S "WHERE" S cond_p{v})? (S "GROUP BY" S group_{v} (C group_{v})*)? (S "HAVING" S cond_f{v})?
+select_{v}: "SELECT" S {top}("DISTINCT" S)? item_{v} (C item_{v})* S "FROM" S from_{v} (S "WHERE" S cond_p{v})? (S "GROUP BY" S group_{v} (C group_{v})*)? (S "HAVING" S cond_f{v})?
 item_{v}: "*" | star | scalar_f{v} as?
 group_{v}: scalar_p{v} | ALIAS
-order_{v}: (scalar_f{v} | ALIAS) dir? nulls?
+order_{v}: (scalar_f{v} | ALIAS) dir? {nulls}
 "#
     );
     from(text, variant);
@@ -201,12 +202,13 @@ fn windows(text: &mut String, dialect: Dialect, v: &str, mark: &str) {
         _ => String::new(),
     };
     let gathered = words::gathering(dialect, &plain);
+    let nulls = nulls(dialect);
     let _ = write!(
         text,
         r#"agg_{v}: ("COUNT(*)" | "COUNT(" ("DISTINCT" S)? scalar_{plain} ")" | AGGREGATE "(" ("DISTINCT" S)? scalar_{plain} ")"{gathered}) {filter}
-win_{v}: (RANKING "()" | SHIFTING "(" scalar_{v} (C INT)? ")" | "NTILE(" INT ")" | agg_{v}) S "OVER" S? "(" over_{v} ")"
-over_{v}: "PARTITION BY" S scalar_{v} (C scalar_{v})* (S order_by_{v})? | order_by_{v} | ""
-order_by_{v}: "ORDER BY" S scalar_{v} dir? nulls? (C scalar_{v} dir? nulls?)* (S FRAME)?
+win_{v}: (RANKING "()" | SHIFTING "(" scalar_{v} (C INT)? ")" | "NTILE(" INT ")" | agg_{v}) S "OVER" S? "(" over_{v}? ")"
+over_{v}: "PARTITION BY" S scalar_{v} (C scalar_{v})* (S order_by_{v})? | order_by_{v}
+order_by_{v}: "ORDER BY" S scalar_{v} dir? {nulls} (C scalar_{v} dir? {nulls})* (S FRAME)?
 "#
     );
 }

@@ -22,10 +22,10 @@ fn factory() -> &'static ParserFactory {
     })
 }
 
-struct Checked(Matcher);
+pub(in crate::sql) struct Checked(Matcher);
 
 impl Checked {
-    fn new(grammar: String) -> Self {
+    pub(in crate::sql) fn new(grammar: String) -> Self {
         let parser = factory().create_parser(TopLevelGrammar::from_lark(grammar.clone()));
         Checked(Matcher::new(Ok(
             parser.unwrap_or_else(|error| panic!("{error}\n{grammar}"))
@@ -33,7 +33,7 @@ impl Checked {
     }
 
     /// How much of the text the grammar takes, and whether it could end there.
-    fn taken(&self, sql: &str) -> (usize, bool) {
+    pub(in crate::sql) fn taken(&self, sql: &str) -> (usize, bool) {
         let mut matcher = self.0.deep_clone();
         let bytes: Vec<u32> = sql.bytes().map(u32::from).collect();
         let taken = matcher.try_consume_tokens(&bytes).unwrap();

@@ -38,7 +38,7 @@ RANKING: /ROW_NUMBER|RANK|DENSE_RANK|PERCENT_RANK|CUME_DIST/
 SHIFTING: /LAG|LEAD|FIRST_VALUE|LAST_VALUE/
 FRAME: /ROWS BETWEEN (UNBOUNDED|[0-9]{{1,3}}) PRECEDING AND CURRENT ROW/
 UNIT: /{UNITS}/
-NOTHING: /[^\x00-\U0010FFFF]/
+NOTHING: /\x01/
 TALIAS: /[a-z]{{1,3}}[0-9]?/ & ~/{NO_ALIAS}/
 ALIAS: /(n|cnt|count|total|amount|average|avg|sum|min|max|rank|rnk|rn|num|number|share|ratio|percent|percentage|revenue|result|value|day|week|month|quarter|year|hour|period|bucket|category_name)|(n|num|number|count|total|sum|avg|average|mean|min|max|minimum|maximum|first|last|latest|earliest|highest|lowest|distinct|unique|running|cumulative|previous|prev|next|day|week|month|quarter|year|percent|pct|rank)_[a-z][a-z0-9_]{{0,40}}|[a-z][a-z0-9_]{{0,40}}_(count|total|sum|avg|average|min|max|amount|number|rank|rn|share|ratio|percent|percentage|pct|month|year|day|week|name)/
 CTE: /cte[0-9]?|(ranked|totals|counts|stats|filtered|summary|base|numbered|grouped)|([a-z]+_){{1,3}}(cte|totals|total|counts|count|stats|summary|ranked|filtered|data|base|grouped|numbered|sales|spend|spending|orders_per|by_month|by_year|by_day|agg|list|rows)|(ranked|monthly|daily|weekly|yearly|latest|recent|top|first|last|total|filtered|active|big)_[a-z][a-z_]{{0,30}}/
