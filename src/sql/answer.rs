@@ -135,7 +135,7 @@ pub async fn answer<W: Writer>(
                 Err(reason) => problem = Some(reason),
             }
         }
-        let checked = checked(&question, sound).await?;
+        let checked = checked::<W::Error>(&question, sound).await?;
         problem = checked.problem.or(problem);
         if let Some(mut best) = checked.best {
             best.attempts = attempt + 1;

@@ -347,10 +347,12 @@ impl<'a> Task<'a> {
         let sql = self.request.query.trim();
         let plan = self.plan(sql).await?;
         let found = optimize::optimize(sql, self.schema(), plan.as_deref()).map_err(unreadable)?;
-        let better = match found.rewrite() {
-            Some(rewrite) if self.is_same(sql, &rewrite).await? => rewrite,
-            _ => sql.to_owned(),
-        };
+        let mut better = sql.to_owned();
+        if let Some(rewrite) = found.rewrite()
+            && self.is_same(sql, &rewrite).await?
+        {
+            better = rewrite;
+        }
         let mut response = self.checked(&better)?;
         response.explanation = self.explanation(&better);
         response.suggestions = found.suggestions();

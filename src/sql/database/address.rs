@@ -51,6 +51,10 @@ impl Address {
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             let mut config = Config::from_str(text).map_err(|_| AddressError::Postgres)?;
+            // An address beside the name would say nothing of where it leads.
+            if config.get_hosts().is_empty() || !config.get_hostaddrs().is_empty() {
+                return Err(AddressError::Postgres);
+            }
             let is_explicit = text.contains("sslmode=");
             if !is_explicit && config.get_hosts().iter().any(is_remote) {
                 config.ssl_mode(SslMode::Require);

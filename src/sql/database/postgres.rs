@@ -3,14 +3,16 @@
 mod catalog;
 mod values;
 
+use std::future::Future;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use rustls::ClientConfig;
 use rustls_platform_verifier::ConfigVerifierExt;
 use tokio::time::timeout;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config, Error, SimpleQueryMessage};
+use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::sql::guard::Readable;
@@ -38,46 +40,59 @@ impl Postgres {
 
     /// A connection whose transaction can only read, and ends on the server when its time is over.
     async fn connect(&self, time: Duration) -> Result<Client, DatabaseError> {
-        let connected = async {
-            // A second installation is refused, and the first one serves.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-            let tls = ClientConfig::with_platform_verifier()
-                .map_err(|_| DatabaseError::Connect("no certificates to trust".to_owned()))?;
-            let connecting = self.config.connect(MakeRustlsConnect::new(tls));
-            let (client, connection) = connecting.await.map_err(|error| unreachable_by(&error))?;
-            // Ends when the client is dropped.
-            tokio::spawn(async move {
-                let _ = connection.await;
-            });
-            let time_ms = time.as_millis();
-            let begin = format!(
-                "SET default_transaction_read_only = on; BEGIN TRANSACTION READ ONLY; \
-                 SET LOCAL statement_timeout = {time_ms}; SET LOCAL lock_timeout = 1000; \
-                 SET LOCAL idle_in_transaction_session_timeout = {}",
-                time_ms + 5_000
-            );
-            client.batch_execute(&begin).await.map_err(failed)?;
-            Ok(client)
-        };
         let late = |_| DatabaseError::Connect("it does not answer".to_owned());
-        timeout(CONNECT + Duration::from_secs(1), connected)
+        let client = timeout(CONNECT + Duration::from_secs(1), self.client())
             .await
-            .map_err(late)?
+            .map_err(late)??;
+        let time_ms = time.as_millis();
+        let begin = format!(
+            "SET default_transaction_read_only = on; BEGIN TRANSACTION READ ONLY; \
+             SET LOCAL statement_timeout = {time_ms}; SET LOCAL lock_timeout = 1000; \
+             SET LOCAL idle_in_transaction_session_timeout = {}",
+            time_ms + 5_000
+        );
+        client.batch_execute(&begin).await.map_err(failed)?;
+        Ok(client)
     }
 
-    /// Work in a transaction; a little later than the server would break it off, it is broken off here.
-    async fn with<T>(
-        &self,
-        limits: Limits,
-        work: impl AsyncFnOnce(&Client) -> Result<T, Error>,
-    ) -> Result<T, DatabaseError> {
-        let client = self.connect(limits.time).await?;
-        let late = DatabaseError::TimedOut(limits.time.as_millis());
-        match timeout(limits.time + Duration::from_secs(1), work(&client)).await {
-            Err(_) => Err(late),
-            Ok(Err(error)) if error.code() == Some(&SqlState::QUERY_CANCELED) => Err(late),
-            Ok(done) => done.map_err(|error| refused(&error)),
+    async fn client(&self) -> Result<Client, DatabaseError> {
+        let is_local = |host: &Host| matches!(host, Host::Unix(_));
+        let is_plain = self.config.get_ssl_mode() == SslMode::Disable
+            || self.config.get_hosts().iter().all(is_local);
+        if is_plain {
+            let (client, connection) = self
+                .config
+                .connect(NoTls)
+                .await
+                .map_err(|error| unreachable_by(&error))?;
+            tokio::spawn(connection.map(drop));
+            return Ok(client);
         }
+        // A second installation is refused, and the first one serves.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let tls = ClientConfig::with_platform_verifier()
+            .map_err(|_| DatabaseError::Connect("no certificates to trust".to_owned()))?;
+        let (client, connection) = self
+            .config
+            .connect(MakeRustlsConnect::new(tls))
+            .await
+            .map_err(|error| unreachable_by(&error))?;
+        // Ends when the client is dropped.
+        tokio::spawn(connection.map(drop));
+        Ok(client)
+    }
+}
+
+/// Work in a transaction; a little later than the server would break it off, it is broken off here.
+async fn in_time<T>(
+    limits: Limits,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, DatabaseError> {
+    let late = DatabaseError::TimedOut(limits.time.as_millis());
+    match timeout(limits.time + Duration::from_secs(1), work).await {
+        Err(_) => Err(late),
+        Ok(Err(error)) if error.code() == Some(&SqlState::QUERY_CANCELED) => Err(late),
+        Ok(done) => done.map_err(|error| refused(&error)),
     }
 }
 
@@ -92,48 +107,50 @@ impl Database for Postgres {
                 time: INTROSPECTION,
                 ..Limits::default()
             };
-            self.with(limits, async |client| catalog::read(client, samples).await)
-                .await
+            let client = self.connect(limits.time).await?;
+            in_time(limits, catalog::read(&client, samples)).await
         }
         .boxed()
     }
 
     fn check<'a>(&'a self, statement: &'a Readable, limits: Limits) -> Work<'a, ()> {
         async move {
-            let sql = statement.sql();
-            let prepare = async |client: &Client| client.prepare(sql).await.map(drop);
-            self.with(limits, prepare).await
+            let client = self.connect(limits.time).await?;
+            in_time(limits, client.prepare(statement.sql()))
+                .await
+                .map(drop)
         }
         .boxed()
     }
 
     fn plan<'a>(&'a self, statement: &'a Readable, limits: Limits) -> Work<'a, String> {
         async move {
-            let sql = format!("EXPLAIN (FORMAT JSON) {}", statement.sql());
-            self.with(limits, async |client| {
-                // Preparing refuses a second statement, whatever the text.
-                client.prepare(statement.sql()).await?;
-                let messages = client.simple_query(&sql).await?;
-                let lines = messages.iter().filter_map(|message| match message {
-                    SimpleQueryMessage::Row(row) => row.get(0),
-                    _ => None,
-                });
-                Ok(lines.collect::<Vec<_>>().join("\n"))
-            })
-            .await
+            let client = self.connect(limits.time).await?;
+            in_time(limits, explained(&client, statement.sql())).await
         }
         .boxed()
     }
 
     fn rows<'a>(&'a self, statement: &'a Readable, limits: Limits) -> Work<'a, Rows> {
         async move {
-            self.with(limits, async |client| {
-                fetch(client, statement.sql(), &limits).await
-            })
-            .await
+            let client = self.connect(limits.time).await?;
+            in_time(limits, fetch(&client, statement.sql(), &limits)).await
         }
         .boxed()
     }
+}
+
+async fn explained(client: &Client, sql: &str) -> Result<String, Error> {
+    // Preparing refuses a second statement, whatever the text.
+    client.prepare(sql).await?;
+    let messages = client
+        .simple_query(&format!("EXPLAIN (FORMAT JSON) {sql}"))
+        .await?;
+    let lines = messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// Rows through a cursor, which PostgreSQL makes for nothing but a query; values as text, read by their types.

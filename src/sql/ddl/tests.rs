@@ -1,4 +1,5 @@
 use super::*;
+use crate::sql::ForeignKey;
 
 fn read(ddl: &str, dialect: Dialect) -> Schema {
     Schema::from_ddl(ddl, dialect).unwrap_or_else(|error| panic!("{error}: {ddl}"))

@@ -111,11 +111,11 @@ pub(super) async fn read(client: &Client, samples: bool) -> Result<Schema, Error
 
 async fn constraints(
     client: &Client,
-    oids: &Vec<u32>,
+    oids: &[u32],
     places: &HashMap<u32, usize>,
     tables: &mut [Table],
 ) -> Result<(), Error> {
-    for row in client.query(CONSTRAINTS, &[oids]).await? {
+    for row in client.query(CONSTRAINTS, &[&oids]).await? {
         let Some(&at) = places.get(&row.get::<_, u32>(0)) else {
             continue;
         };
