@@ -46,6 +46,8 @@ mod server;
 mod signer;
 #[path = "http/sql.rs"]
 mod sql;
+#[path = "http/sql_plans.rs"]
+mod sql_plans;
 #[path = "http/sql_postgres.rs"]
 mod sql_postgres;
 #[path = "http/starter.rs"]
