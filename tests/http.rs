@@ -50,6 +50,8 @@ mod sql;
 mod sql_plans;
 #[path = "http/sql_postgres.rs"]
 mod sql_postgres;
+#[path = "http/sql_schemas.rs"]
+mod sql_schemas;
 #[path = "http/starter.rs"]
 mod starter;
 #[path = "http/store.rs"]

