@@ -54,10 +54,13 @@ enum Direction {
     In,
 }
 
+/// Whether the key is one to the table. Names are compared before the schema is searched, which costs more.
 fn points_at(schema: &Schema, key: &ForeignKey, table: &Table) -> bool {
-    schema
-        .table(&key.table)
-        .is_some_and(|target| std::ptr::eq(target, table))
+    let name = key.table.rsplit('.').next().unwrap_or(&key.table);
+    name.eq_ignore_ascii_case(&table.name)
+        && schema
+            .table(&key.table)
+            .is_some_and(|target| std::ptr::eq(target, table))
 }
 
 fn join(

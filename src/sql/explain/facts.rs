@@ -188,7 +188,7 @@ pub struct Change {
     /// `column = value`, in the order of the columns.
     pub assignments: Vec<(String, String)>,
     /// Where new rows come from; `value_rows` counts those that are written out.
-    pub source: Option<Query>,
+    pub source: Option<Box<Query>>,
     /// Other tables that it reads.
     pub reads: Vec<Source>,
     /// Joins between them.
@@ -732,7 +732,7 @@ fn inserted(insert: &ast::Insert) -> Change {
         table,
         columns: insert.columns.iter().map(ToString::to_string).collect(),
         assignments: assigned(&insert.assignments),
-        source: insert.source.as_deref().map(query),
+        source: insert.source.as_deref().map(query).map(Box::new),
         conflict,
         returning: insert.returning.iter().flatten().map(output).collect(),
         ..Change::default()

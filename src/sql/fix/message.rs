@@ -9,7 +9,7 @@ use crate::sql::lexer::{Lexeme, Token};
 use crate::sql::names::{distance, nearest, written};
 use crate::sql::scope::{Scope, ctes};
 use crate::sql::statement::parse;
-use crate::sql::{Kind, Schema};
+use crate::sql::{Kind, Schema, Table};
 
 use super::grouping;
 use super::rules::renamed;
@@ -183,6 +183,12 @@ fn places<'a>(source: &'a Source<'_>, name: &'a str) -> impl Iterator<Item = usi
 
 fn column(source: &Source<'_>, schema: &Schema, name: &str, hint: Option<&str>) -> Vec<Edit> {
     let wanted = last(name);
+    // Tables that the statement names; all of them where it names none that is there.
+    let is_named = |table: &&Table| places(source, &table.name).next().is_some();
+    let mut tables: Vec<&Table> = schema.tables.iter().filter(is_named).collect();
+    if tables.is_empty() {
+        tables = schema.tables.iter().collect();
+    }
     let mut edits = Vec::new();
     for at in places(source, wanted) {
         if let Some(hint) = hint {
@@ -196,11 +202,8 @@ fn column(source: &Source<'_>, schema: &Schema, name: &str, hint: Option<&str>) 
                 edits.push(source.replace_token(at, hint, 6, reason));
             }
         }
-        let columns = schema
-            .tables
-            .iter()
-            .flat_map(|table| &table.columns)
-            .map(|column| column.name.as_str());
+        let columns = tables.iter().flat_map(|table| &table.columns);
+        let columns = columns.map(|column| column.name.as_str());
         for (rank, like) in nearest(wanted, columns, 3)
             .into_iter()
             .enumerate()

@@ -190,7 +190,6 @@ fn commas(source: &Source<'_>) -> Vec<Edit> {
             next.is_any(&[
                 ")",
                 ";",
-                ",",
                 "FROM",
                 "WHERE",
                 "GROUP",
@@ -205,7 +204,7 @@ fn commas(source: &Source<'_>) -> Vec<Edit> {
             ])
         });
         let is_first = at.checked_sub(1).is_some_and(|before| {
-            source.tokens[before].is_any(&["SELECT", "(", "BY", "FROM", "SET"])
+            source.tokens[before].is_any(&["SELECT", "(", "BY", "FROM", "SET", ","])
         });
         if is_last || is_first {
             let span = &token.span;

@@ -250,7 +250,7 @@ pub(super) fn correlated(work: &mut Work<'_>) {
         match grouped {
             Found::Grouped(grouped) if can_join => {
                 let value = grouped.value.clone();
-                made.push(grouped);
+                made.push(*grouped);
                 Some(value)
             }
             Found::Grouped(_) | Found::Correlated => {
@@ -349,7 +349,7 @@ fn plain_outer(select: &Select) -> bool {
 }
 
 enum Found {
-    Grouped(Grouped),
+    Grouped(Box<Grouped>),
     /// It depends on the row around it, in a way that is not rewritten.
     Correlated,
     /// It does not.
@@ -403,8 +403,9 @@ fn grouped(query: &Query, scope: &Scope<'_>, schema: &Schema, name: &str) -> Fou
     if !filters.iter().any(depends) {
         return Found::Other;
     }
-    grouped_by(select, &filters, &inner, scope, schema, name)
-        .map_or(Found::Correlated, Found::Grouped)
+    grouped_by(select, &filters, &inner, scope, schema, name).map_or(Found::Correlated, |grouped| {
+        Found::Grouped(Box::new(grouped))
+    })
 }
 
 fn grouped_by(
