@@ -271,10 +271,10 @@ fn compared<'a>(
     );
     if is_function && (is_equal || is_range) && is_constant(right) {
         let named = columns(left);
-        let owners: Vec<usize> = named
-            .iter()
-            .filter_map(|column| Some(place(column, scope)?.0))
-            .collect();
+        let places = named.iter().filter_map(|column| place(column, scope));
+        // What depends on the session's time zone cannot be indexed.
+        let owners = places.filter(|(_, column)| !has_zone(&column.type_name));
+        let owners: Vec<usize> = owners.map(|(owner, _)| owner).collect();
         let [first, rest @ ..] = owners.as_slice() else {
             return;
         };
@@ -285,6 +285,11 @@ fn compared<'a>(
             }
         }
     }
+}
+
+fn has_zone(type_name: &str) -> bool {
+    let lower = type_name.to_lowercase();
+    lower.contains("timestamptz") || lower.contains("with time zone")
 }
 
 /// The expression without the names of tables.

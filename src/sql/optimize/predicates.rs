@@ -96,7 +96,7 @@ fn period(expr: &Expr, value: &Expr, scope: &Scope<'_>) -> Option<(Expr, Date, D
     let (_, known) = scope.column(&column)?;
     let fits = matches!(
         (known.kind, &unit),
-        (Kind::Timestamp, _) | (Kind::Date, Unit::Year | Unit::Month)
+        (Kind::Timestamp, _) | (Kind::Date, Unit::Year | Unit::TextYear | Unit::Month)
     );
     if !fits {
         return None;
@@ -114,8 +114,12 @@ fn period(expr: &Expr, value: &Expr, scope: &Scope<'_>) -> Option<(Expr, Date, D
             }
             day
         }
-        Unit::Year => {
-            let digits = number(value).or_else(|| text(value))?;
+        Unit::Year | Unit::TextYear => {
+            // SQLite's text of a year is never equal to a number.
+            let digits = match unit {
+                Unit::TextYear => text(value)?,
+                _ => number(value).or_else(|| text(value))?,
+            };
             if digits.len() != 4 {
                 return None;
             }
@@ -132,7 +136,7 @@ fn period(expr: &Expr, value: &Expr, scope: &Scope<'_>) -> Option<(Expr, Date, D
     let after = match unit {
         Unit::Day => first.checked_add(1.day()),
         Unit::Month => first.checked_add(1.month()),
-        Unit::Year | Unit::TruncatedYear => first.checked_add(1.year()),
+        Unit::Year | Unit::TextYear | Unit::TruncatedYear => first.checked_add(1.year()),
     };
     Some((column, first, after.ok()?))
 }
@@ -142,6 +146,8 @@ enum Unit {
     Day,
     Month,
     Year,
+    /// As text.
+    TextYear,
     TruncatedYear,
 }
 
@@ -171,7 +177,7 @@ fn unit_of(expr: &Expr) -> Option<(Expr, Unit)> {
                 }
                 ("strftime", [format, value]) => {
                     let unit = match text(format)? {
-                        "%Y" => Unit::Year,
+                        "%Y" => Unit::TextYear,
                         "%Y-%m-%d" => Unit::Day,
                         _ => return None,
                     };
