@@ -10,7 +10,10 @@ mod sentences;
 
 use serde::Serialize;
 
-pub use facts::{Change, Cte, Facts, Join, Limit, Order, Output, Query, Select, Source, Subquery};
+pub use facts::{
+    Change, Condition, Cte, Facts, Join, Limit, Order, Output, Query, Select, Source, Subquery,
+    Window,
+};
 
 use super::statement::parse;
 use super::{Dialect, Schema, SqlError};
