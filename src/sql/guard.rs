@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, Query,
-    Select, SetExpr, Statement, TableFactor, Value, Visit, Visitor,
+    Select, SelectFlavor, SetExpr, Statement, TableFactor, Value, Visit, Visitor,
 };
 use sqlparser::tokenizer::{Token, Whitespace};
 
@@ -164,6 +164,9 @@ impl Visitor for Guard {
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Refusal> {
         if select.into.is_some() {
             return refuse("SELECT INTO");
+        }
+        if select.projection.is_empty() && select.flavor == SelectFlavor::Standard {
+            return refuse("SELECT without anything to select");
         }
         if !select.optimizer_hints.is_empty() {
             return refuse("hints");
