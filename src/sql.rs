@@ -4,17 +4,26 @@
 //! parsed, their names resolved against it, and only a single read-only `SELECT` is ever run.
 
 pub mod answer;
+pub mod complete;
 pub mod database;
 mod ddl;
+pub mod document;
+pub mod explain;
+pub mod fix;
 pub mod grammar;
 pub mod guard;
+mod lexer;
 pub mod link;
+pub mod migrate;
 pub mod names;
+pub mod optimize;
 pub mod registry;
 pub mod repair;
 pub mod resolve;
 pub mod schema;
+mod scope;
 pub mod statement;
+pub mod testdata;
 pub mod vault;
 
 #[cfg(test)]

@@ -46,8 +46,12 @@ mod server;
 mod signer;
 #[path = "http/sql.rs"]
 mod sql;
+#[path = "http/sql_plans.rs"]
+mod sql_plans;
 #[path = "http/sql_postgres.rs"]
 mod sql_postgres;
+#[path = "http/sql_schemas.rs"]
+mod sql_schemas;
 #[path = "http/starter.rs"]
 mod starter;
 #[path = "http/store.rs"]
