@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, Query,
-    Select, SetExpr, Statement, TableFactor, Value, Visit, Visitor,
+    Select, SelectFlavor, SetExpr, Statement, TableFactor, Value, ValueWithSpan, Visit, Visitor,
 };
 use sqlparser::tokenizer::{Token, Whitespace};
 
@@ -165,6 +165,9 @@ impl Visitor for Guard {
         if select.into.is_some() {
             return refuse("SELECT INTO");
         }
+        if select.projection.is_empty() && select.flavor == SelectFlavor::Standard {
+            return refuse("SELECT without anything to select");
+        }
         if !select.optimizer_hints.is_empty() {
             return refuse("hints");
         }
@@ -195,6 +198,13 @@ impl Visitor for Guard {
             | TableFactor::Pivot { .. }
             | TableFactor::Unpivot { .. } => ControlFlow::Continue(()),
             _ => refuse("a table of this sort"),
+        }
+    }
+
+    fn pre_visit_value(&mut self, value: &ValueWithSpan) -> ControlFlow<Refusal> {
+        match &value.value {
+            Value::Placeholder(_) => refuse("parameters and variables"),
+            _ => ControlFlow::Continue(()),
         }
     }
 

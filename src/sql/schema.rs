@@ -174,6 +174,11 @@ impl Kind {
     /// The kind of a type by its name in any of the dialects.
     pub fn of(type_name: &str) -> Kind {
         let lower = type_name.trim().to_lowercase();
+        let is_bracketed = lower.starts_with('[');
+        let lower = match is_bracketed {
+            true => lower.replace(['[', ']'], ""),
+            false => lower,
+        };
         if lower.ends_with(']') || lower.starts_with("array") || lower.starts_with("struct") {
             return Kind::Other;
         }

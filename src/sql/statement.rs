@@ -205,10 +205,10 @@ mod tests {
 
     #[test]
     fn errors_tell_where() {
-        let SqlError::Syntax { line, column, .. } = error("SELECT 1\nFROM WHERE x") else {
+        let SqlError::Syntax { line, column, .. } = error("SELECT 1\nFROM t GROUP x") else {
             panic!("a syntax error");
         };
-        assert_eq!((line, column), (2, 12));
+        assert_eq!((line, column), (2, 14));
         let SqlError::Syntax { line, .. } = error("SELECT 1\n\n, 'abc") else {
             panic!("a syntax error");
         };

@@ -75,7 +75,7 @@ pub(super) fn select(text: &mut String, dialect: Dialect, variant: Variant, bool
     let _ = write!(
         text,
         r#"body_{v}: select_{v} (S setop S select_{v})* (S "ORDER BY" S order_{v} (C order_{v})*)? tail?
-select_{v}: "SELECT" S {top}("DISTINCT" S)? item_{v} (C item_{v})* S "FROM" S from_{v} (S "WHERE" S cond_p{v})? (S "GROUP BY" S group_{v} (C group_{v})*)? (S "HAVING" S cond_f{v})?
+select_{v}: "SELECT" S ("DISTINCT" S)? {top}item_{v} (C item_{v})* S "FROM" S from_{v} (S "WHERE" S cond_p{v})? (S "GROUP BY" S group_{v} (C group_{v})*)? (S "HAVING" S cond_f{v})?
 item_{v}: "*" | star | scalar_f{v} as?
 group_{v}: scalar_p{v} | ALIAS
 order_{v}: (scalar_f{v} | ALIAS) dir? {nulls}

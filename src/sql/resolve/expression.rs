@@ -314,7 +314,17 @@ impl Visitor for Walk<'_, '_, '_> {
                     self.resolver.compound(parts, self.scope);
                 }
             }
-            Expr::CompoundFieldAccess { access_chain, .. } => {
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                // `user.name`: PostgreSQL has a function that is called without brackets.
+                if let (Expr::Function(function), [AccessExpr::Dot(Expr::Identifier(field)), ..]) =
+                    (root.as_ref(), access_chain.as_slice())
+                    && function.args == FunctionArguments::None
+                    && let [part] = function.name.0.as_slice()
+                    && let Some(ident) = part.as_ident()
+                {
+                    let parts = [ident.clone(), field.clone()];
+                    self.resolver.compound(&parts, self.scope);
+                }
                 for access in access_chain {
                     if let AccessExpr::Dot(Expr::Identifier(ident)) = access {
                         self.passed_over.push(ident.span);

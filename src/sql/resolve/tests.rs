@@ -8,7 +8,11 @@ const DDL: &str = "
 ";
 
 fn resolved(sql: &str, dialect: Dialect) -> Resolution {
-    let schema = Schema::from_ddl(DDL, dialect).unwrap();
+    let quote = match dialect {
+        Dialect::MySql | Dialect::BigQuery => "`",
+        _ => "\"",
+    };
+    let schema = Schema::from_ddl(&DDL.replace('"', quote), dialect).unwrap();
     let statements =
         statement::parse(sql, dialect).unwrap_or_else(|error| panic!("{error}: {sql}"));
     resolve(&statements[0], &schema)
@@ -139,7 +143,7 @@ fn names_that_do_not_exist_are_told_with_the_nearest() {
         ),
         (
             "SELECT 1 FROM users WHERE id IN (SELECT usr_id FROM orders)",
-            "no table of this statement has a column 'usr_id'; did you mean user_id?",
+            "no table of this statement has a column 'usr_id'; did you mean user_id",
         ),
         (
             "SELECT sum(total) OVER v FROM orders WINDOW w AS (ORDER BY id)",

@@ -30,9 +30,9 @@ impl Writer for Model<'_> {
 
     /// All candidates at once: the engine decodes them together, over one prompt that it evaluates once.
     async fn write(&self, ask: Ask) -> Result<Vec<String>, ApiError> {
-        let first = self.one(&ask, 0);
-        let others = (1..ask.candidates).map(|number| self.one(&ask, number));
-        let all = std::iter::once(first).chain(others);
+        let all: Vec<_> = (0..ask.candidates)
+            .map(|number| self.one(&ask, number))
+            .collect();
         try_join_all(all).await
     }
 }
