@@ -31,15 +31,12 @@ pub(super) fn edits(source: &Source<'_>, schema: &Schema) -> Vec<Edit> {
 
 /// Quotes of word processors.
 fn curly_quotes(source: &Source<'_>, _: &Schema) -> Option<Edit> {
-    let is_curly = |token: &Token| {
-        token.kind != Lexeme::Text && source.text(token).contains(['‘', '’', '“', '”', '´'])
-    };
-    source.tokens.iter().find(|token| is_curly(token))?;
-    let sql = source.sql.replace(['‘', '’', '“', '”', '´'], "'");
-    Some(Edit {
+    const CURLY: [char; 5] = ['‘', '’', '“', '”', '´'];
+    let is_curly = |token: &Token| token.kind != Lexeme::Text && source.text(token).contains(CURLY);
+    source.tokens.iter().any(is_curly).then(|| Edit {
         cost: 1,
         reason: "straight quotes".to_owned(),
-        sql,
+        sql: source.sql.replace(CURLY, "'"),
     })
 }
 
