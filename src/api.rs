@@ -44,6 +44,8 @@ use crate::code::CompletionCache;
 use crate::config::Config;
 use crate::engine::{Engine, EngineConfig};
 use crate::ops::metrics;
+use crate::sql::registry::{RegistrySettings, Schemas};
+use crate::sql::vault::Vault;
 use crate::store::{Registry, RegistryOptions, Store, StoreError};
 
 use catalog::Catalog;
@@ -69,6 +71,7 @@ pub struct App {
     hosts: Arc<Hosts>,
     access: Arc<Access>,
     completions: Arc<CompletionCache>,
+    schemas: Arc<Schemas>,
     /// Where the server is.
     url: Arc<str>,
 }
@@ -122,11 +125,22 @@ impl App {
             hosts: Arc::new(Hosts::new(&config, listen)),
             access: Arc::new(Access::new(&config.access)?),
             completions: Arc::default(),
+            schemas: Arc::new(schemas(&config)),
             url: format!("http://{listen}").into(),
             config: Arc::new(config),
             catalog: Arc::default(),
         })
     }
+}
+
+fn schemas(config: &Config) -> Schemas {
+    let key = config.sql.secret_key.as_ref();
+    Schemas::new(RegistrySettings {
+        folder: config.data_dir.as_ref().map(|dir| dir.join("sql")),
+        vault: key.map(|key| Vault::new(key.reveal())),
+        sqlite_dir: config.sql.sqlite_dir.clone(),
+        variable: Some(crate::config::sql::variable),
+    })
 }
 
 /// All routes.

@@ -18,6 +18,7 @@ mod remove;
 mod run;
 mod serve;
 mod show;
+mod sql;
 mod stop;
 mod table;
 #[cfg(test)]
@@ -78,6 +79,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Score a model's SQL, answers and code.
     Eval(eval::Arguments),
+    /// Write SQL for a question, or help with SQL.
+    Sql(sql::Arguments),
 }
 
 /// What commands work with.
@@ -158,6 +161,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<(), Cli
         Command::Rm(arguments) => remove::run(arguments, session).await,
         Command::Bench(arguments) => bench::run(arguments, session),
         Command::Eval(arguments) => eval::run(arguments, session).await,
+        Command::Sql(arguments) => sql::run(arguments, session).await,
     }
 }
 

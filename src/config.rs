@@ -6,6 +6,7 @@
 mod access;
 pub mod duration;
 mod host;
+pub mod sql;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -115,6 +116,8 @@ pub struct Config {
     pub assist_timeout: Duration,
     /// Web origins allowed on the assistant's routes beside those allowed everywhere (`WICK_ORIGINS`).
     pub assist_origins: Vec<String>,
+    /// The SQL assistant (`WICK_SECRET_KEY`, `WICK_SQLITE_DIR`).
+    pub sql: sql::SqlConfig,
 }
 
 /// How much is logged.
@@ -254,6 +257,7 @@ pub fn load(flags: Flags, env: impl Fn(&str) -> Option<String>) -> Result<Config
             )?
             .map_or(DEFAULT_ASSIST_TIMEOUT, Duration::from_secs),
         assist_origins: env.list("WICK_ORIGINS"),
+        sql: sql::load(&env)?,
     })
 }
 

@@ -127,6 +127,8 @@ pub enum Constraint {
     Json,
     /// JSON that a schema accepts.
     Schema(serde_json::Value),
+    /// Text that a grammar accepts, in the Lark dialect of `llguidance`.
+    Lark(String),
 }
 
 /// What a generation says while it runs; every candidate ends with one `Done`, or all with one `Failed`.

@@ -40,6 +40,9 @@ pub struct Plan {
     pub cases: Option<usize>,
     /// Decides which cases are drawn and which rows the databases hold.
     pub seed: u64,
+    /// Whether questions to SQL go through the assistant (linking, grammar, checks, repair) instead of to the
+    /// model as they are.
+    pub is_assisted: bool,
 }
 
 /// One thing to ask a model.
@@ -47,6 +50,13 @@ pub struct Plan {
 pub enum Ask {
     /// The answer to a user's message.
     Message(String),
+    /// A checked statement for a question over a schema.
+    Statement {
+        /// The schema.
+        ddl: String,
+        /// The question.
+        question: String,
+    },
     /// The text between two others.
     Middle {
         /// What comes before.

@@ -12,5 +12,6 @@ pub mod eval;
 pub mod ops;
 pub mod prompt;
 pub mod rag;
+pub mod sql;
 pub mod store;
 mod tls;

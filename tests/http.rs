@@ -32,6 +32,8 @@ mod limits;
 mod openai;
 #[path = "http/operations.rs"]
 mod operations;
+#[path = "http/postgres.rs"]
+mod postgres;
 #[path = "http/privacy.rs"]
 mod privacy;
 #[path = "http/registry.rs"]
@@ -42,6 +44,14 @@ mod review;
 mod server;
 #[path = "http/signer.rs"]
 mod signer;
+#[path = "http/sql.rs"]
+mod sql;
+#[path = "http/sql_plans.rs"]
+mod sql_plans;
+#[path = "http/sql_postgres.rs"]
+mod sql_postgres;
+#[path = "http/sql_schemas.rs"]
+mod sql_schemas;
 #[path = "http/starter.rs"]
 mod starter;
 #[path = "http/store.rs"]

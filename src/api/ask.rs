@@ -7,6 +7,7 @@ use crate::eval::{Ask, Writer};
 use crate::prompt::Message;
 
 use super::App;
+use super::assist;
 use super::error::ApiError;
 use super::verbs::text::text;
 use super::verbs::{Completion, Outcome, Subject, TextRequest};
@@ -27,6 +28,9 @@ impl Writer for Asked {
 
     async fn write(&self, ask: Ask) -> Result<String, ApiError> {
         let subject = match ask {
+            Ask::Statement { ddl, question } => {
+                return assist::sql::statement(&self.app, &self.model, &ddl, &question).await;
+            }
             Ask::Message(content) => Subject::Chat(vec![Message::new("user", content)]),
             Ask::Middle { prefix, suffix } => Subject::Completion(Completion {
                 prompt: prefix,

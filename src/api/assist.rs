@@ -5,6 +5,7 @@ pub(crate) mod complete;
 pub(crate) mod generate;
 pub(crate) mod models;
 pub(crate) mod review;
+pub(crate) mod sql;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -26,6 +27,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/ai/generate", post(generate::generate))
         .route("/ai/code/complete", post(complete::complete))
         .route("/ai/code/review", post(review::review))
+        .merge(sql::router())
 }
 
 /// What every error looks like.

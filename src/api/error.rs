@@ -93,6 +93,15 @@ pub enum ApiError {
     /// An answer in a form that was cut off before the form was whole.
     #[error("the {0} did not come to an end: ask about less")]
     Unfinished(&'static str),
+    /// Something that was understood and cannot be, in the words of the route.
+    #[error("{0}")]
+    Impossible(String),
+    /// A database that is not there now.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A database that took too long.
+    #[error("{0}")]
+    Late(String),
     /// A request that makes no sense, in the words of the route.
     #[error("{0}")]
     BadRequest(String),
@@ -193,9 +202,9 @@ impl ApiError {
             | ApiError::BadRequest(_)
             | ApiError::PromptTooLong => StatusCode::BAD_REQUEST,
             ApiError::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            ApiError::Unfinished(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            ApiError::ModelAbsent(_) => StatusCode::SERVICE_UNAVAILABLE,
-            ApiError::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
+            ApiError::Unfinished(_) | ApiError::Impossible(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            ApiError::ModelAbsent(_) | ApiError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            ApiError::TimedOut(_) | ApiError::Late(_) => StatusCode::GATEWAY_TIMEOUT,
             ApiError::Access(error) => access_status(error),
             ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
             ApiError::NotFound(_) => StatusCode::NOT_FOUND,

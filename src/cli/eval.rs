@@ -40,6 +40,9 @@ pub(crate) struct Arguments {
     /// Decides which cases are asked and which rows the databases hold.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Ask for SQL through the assistant: linking, grammar, checks, repair.
+    #[arg(long)]
+    assisted: bool,
     /// One JSON object instead of a table.
     #[arg(long)]
     json: bool,
@@ -73,6 +76,7 @@ pub(crate) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
         task: arguments.task.into(),
         cases: arguments.cases,
         seed: arguments.seed,
+        is_assisted: arguments.assisted,
     };
     let report = eval::run(plan, &asked)
         .await

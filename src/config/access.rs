@@ -39,7 +39,7 @@ pub(super) fn load<F: Fn(&str) -> Option<String>>(
 }
 
 /// The value as it is, spaces and quotes included: issuer and server must use the same bytes.
-fn secret<F: Fn(&str) -> Option<String>>(
+pub(super) fn secret<F: Fn(&str) -> Option<String>>(
     env: &Env<F>,
     name: &'static str,
 ) -> Result<Option<Secret>, ConfigError> {

@@ -14,6 +14,9 @@ use super::{Constraint, EngineError};
 /// until its tokens run out.
 const SPACE: &str = r" |\n[ \t]{0,20}";
 
+/// Longest Lark text that is read.
+const LARK_BYTES: usize = 512 << 10;
+
 /// Makes masks for one vocabulary.
 pub(super) struct Grammars(ParserFactory);
 
@@ -42,6 +45,7 @@ impl Grammars {
         let mut schema = match constraint {
             Constraint::Json => json!({"type": "object"}),
             Constraint::Schema(schema) => schema.clone(),
+            Constraint::Lark(text) => return self.lark(text),
         };
         if schema.is_object() {
             let options = JsonCompileOptions {
@@ -50,9 +54,21 @@ impl Grammars {
             };
             options.apply_to(&mut schema);
         }
-        let parser = self
-            .0
-            .create_parser(TopLevelGrammar::from_json_schema(schema));
+        self.parsed(TopLevelGrammar::from_json_schema(schema))
+    }
+
+    fn lark(&self, text: &str) -> Result<Mask, EngineError> {
+        if text.len() > LARK_BYTES {
+            return Err(EngineError::Constraint(format!(
+                "the grammar has {} bytes, at most {LARK_BYTES} are read",
+                text.len()
+            )));
+        }
+        self.parsed(TopLevelGrammar::from_lark(text.to_owned()))
+    }
+
+    fn parsed(&self, grammar: TopLevelGrammar) -> Result<Mask, EngineError> {
+        let parser = self.0.create_parser(grammar);
         parser
             .map(|parser| Mask(Matcher::new(Ok(parser))))
             .map_err(|reason| EngineError::Constraint(first_line(reason)))

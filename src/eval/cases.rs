@@ -110,6 +110,7 @@ mod tests {
             task: Task::Answers,
             cases: Some(20),
             seed,
+            is_assisted: false,
         };
         let prompts = |seed| -> Vec<String> {
             let cases: Vec<AnswerCase> = draw(ANSWERS, plan(seed)).unwrap();
@@ -126,6 +127,7 @@ mod tests {
             task: Task::Sql,
             cases: None,
             seed: 0,
+            is_assisted: false,
         };
         assert!(draw::<SqlCase>(SQL, plan).unwrap().len() >= 200);
         assert!(draw::<GapCase>(FIM, plan).unwrap().len() >= 200);

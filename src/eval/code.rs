@@ -95,6 +95,7 @@ mod tests {
             task: super::super::Task::Fim,
             cases: None,
             seed: 1,
+            is_assisted: false,
         };
         for case in cases::draw::<GapCase>(cases::FIM, plan).unwrap() {
             let text = [&*case.prefix, &case.middle, &case.suffix].concat();

@@ -36,7 +36,7 @@ enum Verdict {
 
 pub(super) async fn run<W: Writer>(plan: Plan, writer: &W) -> Result<Report, EvalError<W::Error>> {
     let drawn: Vec<SqlCase> = cases::draw(cases::SQL, plan)?;
-    let answers = written(drawn, writer, |case| Ask::Message(case.prompt.clone())).await?;
+    let answers = written(drawn, writer, |case| ask(&case.prompt, plan.is_assisted)).await?;
     let mut verdicts = Vec::new();
     let mut misses = Vec::new();
     for (case, text) in &answers {
@@ -56,6 +56,27 @@ pub(super) async fn run<W: Writer>(plan: Plan, writer: &W) -> Result<Report, Eva
         seed: plan.seed,
         misses,
     })
+}
+
+/// The case as it is, or its schema and its question apart for the assistant.
+fn ask(prompt: &str, is_assisted: bool) -> Ask {
+    match parts(prompt).filter(|_| is_assisted) {
+        Some((ddl, question)) => Ask::Statement { ddl, question },
+        None => Ask::Message(prompt.to_owned()),
+    }
+}
+
+/// Schema and question of a prompt: the lines from the first `CREATE TABLE` to the last `);`, and the rest.
+fn parts(prompt: &str) -> Option<(String, String)> {
+    let start = prompt.to_ascii_lowercase().find("create table")?;
+    let end = prompt.rfind(");")? + 2;
+    let ddl = prompt.get(start..end)?;
+    let rest = format!("{} {}", &prompt[..start], &prompt[end..]);
+    let marks = ["Schema:", "Question:", "SQL:"];
+    let question = marks
+        .iter()
+        .fold(rest, |text, mark| text.replace(mark, " "));
+    Some((ddl.to_owned(), question.trim().to_owned()))
 }
 
 fn scores(verdicts: &[(bool, Verdict)]) -> Scores {
@@ -143,6 +164,35 @@ mod tests {
     }
 
     #[test]
+    fn schema_and_question_come_apart() {
+        let parts = |text| parts(text).unwrap();
+        let want = ("CREATE TABLE t (n int);".to_owned(), "How many?".to_owned());
+        assert_eq!(
+            parts("CREATE TABLE t (n int);\n\nQuestion: How many?\nSQL:"),
+            want
+        );
+        assert_eq!(
+            parts("Question: How many?\nSchema:\nCREATE TABLE t (n int);"),
+            want
+        );
+        for case in cases::draw::<SqlCase>(cases::SQL, plan(None)).unwrap() {
+            let (ddl, question) = parts(&case.prompt);
+            assert!(!question.is_empty() && !question.to_lowercase().contains("create table"));
+            let schema = crate::sql::Schema::from_ddl(&ddl, crate::sql::Dialect::Sqlite);
+            assert_eq!(schema.unwrap().tables.len(), case.tables.len());
+        }
+    }
+
+    fn plan(cases: Option<usize>) -> Plan {
+        Plan {
+            task: super::super::Task::Sql,
+            cases,
+            seed: 3,
+            is_assisted: false,
+        }
+    }
+
+    #[test]
     fn order_counts_where_it_is_asked_for() {
         let rows = |texts: [&str; 2]| texts.map(|t| vec![t.to_owned()]).to_vec();
         assert!(same(rows(["a", "b"]), rows(["b", "a"]), false));
@@ -166,6 +216,7 @@ mod tests {
             task: super::super::Task::Sql,
             cases: Some(60),
             seed: 3,
+            is_assisted: false,
         };
         let known = Known(cases::draw(cases::SQL, plan).unwrap());
         let report = run(plan, &known).await.unwrap();

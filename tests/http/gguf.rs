@@ -22,7 +22,7 @@ const BYTE: i32 = 6;
 
 /// What the parrot says after each trigger; the last word of a script is followed by the end of the
 /// turn, or by its first word where it goes round.
-const SCRIPTS: [(&str, &[&str], bool); 10] = [
+const SCRIPTS: [(&str, &[&str], bool); 11] = [
     ("<|hello|>", &["Hello", "▁there", "!"], false),
     ("<|story|>", &["Once", "▁upon", "▁a", "▁time", "▁and"], true),
     (
@@ -64,6 +64,20 @@ const SCRIPTS: [(&str, &[&str], bool); 10] = [
     ),
     ("<|middle|>", &["return", "▁x"], false),
     ("<|inside|>", &["only", "▁thoughts"], false),
+    (
+        "<|sql|>",
+        &[
+            "SELECT",
+            "▁name",
+            "▁FROM",
+            "▁users",
+            "▁WHERE",
+            "▁status",
+            "▁=",
+            "▁'active'",
+        ],
+        false,
+    ),
 ];
 
 /// Says these words to whoever has no script: after an ordinary token comes this one.

@@ -35,11 +35,20 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 
         assist::generate::generate,
         assist::complete::complete,
         assist::review::review,
+        assist::sql::assist,
+        assist::sql::schemas::list,
+        assist::sql::schemas::show,
+        assist::sql::schemas::put,
+        assist::sql::schemas::remove,
+        assist::sql::tools::document,
+        assist::sql::tools::testdata,
+        assist::sql::tools::migrate,
     ),
     modifiers(&Credentials),
     security(("bearer" = [])),
     tags(
         (name = "assistant", description = "Text and code"),
+        (name = "sql", description = "SQL over schemas"),
         (name = "operations", description = "Life signs and numbers"),
     )
 )]

@@ -33,6 +33,8 @@ pub(crate) struct TextRequest {
     pub keep_alive: Option<KeepAliveField>,
     /// The form that the answer is held to.
     pub format: Option<Value>,
+    /// The same in the engine's terms; goes before `format`.
+    pub constraint: Option<Constraint>,
     /// Whether to think first; absent is yes for models that can.
     pub think: Option<Think>,
     /// Whether to drop `think` in silence where the model cannot.
@@ -152,7 +154,10 @@ pub(crate) async fn text(
     if is_empty {
         return Ok(Outcome::Loaded);
     }
-    let constraint = fields::constraint(request.format.as_ref())?;
+    let constraint = match request.constraint.take() {
+        None => fields::constraint(request.format.as_ref())?,
+        own => own,
+    };
     // Templates and tokenizers take their time with long prompts.
     let prepared =
         blocking(move || Prepared::new(model, request, options, lease, constraint)).await?;

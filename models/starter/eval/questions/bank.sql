@@ -1,0 +1,8 @@
+CREATE TABLE branches (id serial PRIMARY KEY, name text NOT NULL, city text NOT NULL, opened_on date NOT NULL);
+CREATE TABLE employees (id serial PRIMARY KEY, branch_id int NOT NULL REFERENCES branches, full_name text NOT NULL, position text NOT NULL, salary numeric(10, 2) NOT NULL, manager_id int REFERENCES employees, hired_on date NOT NULL);
+CREATE TABLE clients (id bigserial PRIMARY KEY, full_name text NOT NULL, birth_date date NOT NULL, segment text NOT NULL CHECK (segment IN ('retail', 'private', 'business')), branch_id int NOT NULL REFERENCES branches);
+CREATE TABLE accounts (id bigserial PRIMARY KEY, client_id bigint NOT NULL REFERENCES clients, kind text NOT NULL CHECK (kind IN ('checking', 'savings')), currency text NOT NULL, balance numeric(14, 2) NOT NULL, opened_on date NOT NULL, closed_on date);
+CREATE TABLE cards (id bigserial PRIMARY KEY, account_id bigint NOT NULL REFERENCES accounts, network text NOT NULL, expires_on date NOT NULL, blocked boolean NOT NULL DEFAULT false);
+CREATE TABLE transactions (id bigserial PRIMARY KEY, account_id bigint NOT NULL REFERENCES accounts, booked_at timestamp NOT NULL, amount numeric(14, 2) NOT NULL, channel text NOT NULL, merchant text);
+CREATE TABLE loans (id bigserial PRIMARY KEY, client_id bigint NOT NULL REFERENCES clients, principal numeric(14, 2) NOT NULL, rate_percent numeric(5, 2) NOT NULL, started_on date NOT NULL, term_months int NOT NULL, status text NOT NULL);
+CREATE TABLE loan_payments (id bigserial PRIMARY KEY, loan_id bigint NOT NULL REFERENCES loans, due_on date NOT NULL, paid_on date, amount numeric(14, 2) NOT NULL);

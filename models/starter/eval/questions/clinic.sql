@@ -1,0 +1,11 @@
+CREATE TABLE departments (id serial PRIMARY KEY, name text NOT NULL, floor int NOT NULL);
+CREATE TABLE doctors (id serial PRIMARY KEY, full_name text NOT NULL, specialty text NOT NULL, department_id int NOT NULL REFERENCES departments, hired_on date NOT NULL);
+CREATE TABLE insurers (id serial PRIMARY KEY, name text NOT NULL, is_public boolean NOT NULL);
+CREATE TABLE patients (id bigserial PRIMARY KEY, full_name text NOT NULL, birth_date date NOT NULL, gender text NOT NULL, city text, insurer_id int REFERENCES insurers);
+CREATE TABLE rooms (id serial PRIMARY KEY, department_id int NOT NULL REFERENCES departments, number text NOT NULL, beds int NOT NULL);
+CREATE TABLE appointments (id bigserial PRIMARY KEY, patient_id bigint NOT NULL REFERENCES patients, doctor_id int NOT NULL REFERENCES doctors, room_id int REFERENCES rooms, starts_at timestamp NOT NULL, duration_minutes int NOT NULL, status text NOT NULL CHECK (status IN ('booked', 'done', 'missed', 'cancelled')));
+CREATE TABLE diagnoses (id bigserial PRIMARY KEY, appointment_id bigint NOT NULL REFERENCES appointments, code text NOT NULL, severity int NOT NULL);
+CREATE TABLE medications (id serial PRIMARY KEY, name text NOT NULL, price numeric(8, 2) NOT NULL);
+CREATE TABLE prescriptions (id bigserial PRIMARY KEY, appointment_id bigint NOT NULL REFERENCES appointments, medication_id int NOT NULL REFERENCES medications, daily_dose int NOT NULL, days int NOT NULL);
+CREATE TABLE invoices (id bigserial PRIMARY KEY, appointment_id bigint NOT NULL REFERENCES appointments, amount numeric(10, 2) NOT NULL, issued_on date NOT NULL, paid_on date);
+CREATE TABLE lab_tests (id bigserial PRIMARY KEY, patient_id bigint NOT NULL REFERENCES patients, kind text NOT NULL, taken_at timestamp NOT NULL, result_value numeric(10, 3));

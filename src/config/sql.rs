@@ -1,0 +1,30 @@
+//! Settings of the SQL assistant.
+
+use std::path::PathBuf;
+
+use crate::access::Secret;
+
+use super::{ConfigError, Env, access};
+
+/// What the SQL assistant is told.
+#[derive(Clone, Debug, Default)]
+pub struct SqlConfig {
+    /// Key that stored connections are sealed with (`WICK_SECRET_KEY`, 32 bytes or more); `None`: only
+    /// connections by reference are kept.
+    pub secret_key: Option<Secret>,
+    /// Folder of the SQLite files that connections may name (`WICK_SQLITE_DIR`); `None`: none may be named.
+    pub sqlite_dir: Option<PathBuf>,
+}
+
+pub(super) fn load<F: Fn(&str) -> Option<String>>(env: &Env<F>) -> Result<SqlConfig, ConfigError> {
+    Ok(SqlConfig {
+        secret_key: access::secret(env, "WICK_SECRET_KEY")?,
+        sqlite_dir: env.text("WICK_SQLITE_DIR").map(PathBuf::from),
+    })
+}
+
+/// The value of a variable that a connection refers to (`env:WICK_SQL_…`). It is read when it is needed and
+/// kept nowhere.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
