@@ -9,6 +9,7 @@ pub(crate) mod ask;
 mod assist;
 mod body;
 mod catalog;
+mod coach;
 pub mod error;
 mod fallback;
 mod fields;
@@ -40,6 +41,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 use tracing::{info, warn};
 
 use crate::access::{Access, AccessSetupError};
+use crate::coach::history::HistoryError;
 use crate::code::CompletionCache;
 use crate::config::Config;
 use crate::engine::{Engine, EngineConfig};
@@ -69,6 +71,7 @@ pub struct App {
     hosts: Arc<Hosts>,
     access: Arc<Access>,
     completions: Arc<CompletionCache>,
+    coach: Arc<coach::CoachState>,
     /// Where the server is.
     url: Arc<str>,
 }
@@ -90,6 +93,9 @@ pub enum ServeError {
     /// Credentials cannot be checked.
     #[error(transparent)]
     Access(#[from] AccessSetupError),
+    /// The coach's history cannot be kept.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// The server broke.
     #[error("the server stopped: {0}")]
     Io(#[from] io::Error),
@@ -122,6 +128,7 @@ impl App {
             hosts: Arc::new(Hosts::new(&config, listen)),
             access: Arc::new(Access::new(&config.access)?),
             completions: Arc::default(),
+            coach: Arc::new(coach::CoachState::new(&config)?),
             url: format!("http://{listen}").into(),
             config: Arc::new(config),
             catalog: Arc::default(),
@@ -139,6 +146,7 @@ pub fn router(app: App) -> Router {
     ollama::router()
         .merge(compressed)
         .merge(assist::router())
+        .merge(coach::router())
         .merge(ops::router())
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
