@@ -9,6 +9,7 @@ pub(crate) mod ask;
 mod assist;
 mod body;
 mod catalog;
+mod coach;
 pub mod error;
 mod fallback;
 mod fields;
@@ -40,6 +41,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 use tracing::{info, warn};
 
 use crate::access::{Access, AccessSetupError};
+use crate::coach::history::HistoryError;
 use crate::code::CompletionCache;
 use crate::config::Config;
 use crate::engine::{Engine, EngineConfig};
@@ -72,6 +74,7 @@ pub struct App {
     access: Arc<Access>,
     completions: Arc<CompletionCache>,
     schemas: Arc<Schemas>,
+    coach: Arc<coach::CoachState>,
     /// Where the server is.
     url: Arc<str>,
 }
@@ -93,6 +96,9 @@ pub enum ServeError {
     /// Credentials cannot be checked.
     #[error(transparent)]
     Access(#[from] AccessSetupError),
+    /// The coach's history cannot be kept.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// The server broke.
     #[error("the server stopped: {0}")]
     Io(#[from] io::Error),
@@ -126,6 +132,7 @@ impl App {
             access: Arc::new(Access::new(&config.access)?),
             completions: Arc::default(),
             schemas: Arc::new(schemas(&config)),
+            coach: Arc::new(coach::CoachState::new(&config)?),
             url: format!("http://{listen}").into(),
             config: Arc::new(config),
             catalog: Arc::default(),
@@ -153,6 +160,7 @@ pub fn router(app: App) -> Router {
     ollama::router()
         .merge(compressed)
         .merge(assist::router())
+        .merge(coach::router())
         .merge(ops::router())
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)

@@ -114,6 +114,9 @@ pub struct Config {
     pub assist_model: String,
     /// How long an answer of the assistant's routes may take (`WICK_ASSIST_TIMEOUT`, seconds, default 300).
     pub assist_timeout: Duration,
+    /// Whether conversations with the coach are kept on disk (`WICK_COACH_HISTORY`: `on` or `off`, default off: in
+    /// memory, for an hour).
+    pub coach_history: bool,
     /// Web origins allowed on the assistant's routes beside those allowed everywhere (`WICK_ORIGINS`).
     pub assist_origins: Vec<String>,
     /// The SQL assistant (`WICK_SECRET_KEY`, `WICK_SQLITE_DIR`).
@@ -203,6 +206,14 @@ pub fn load(flags: Flags, env: impl Fn(&str) -> Option<String>) -> Result<Config
         Some(KeepAlive::For(time)) if !time.is_zero() => Some(time),
         Some(_) => None,
     };
+    let coach_history = env.switch("WICK_COACH_HISTORY")?.unwrap_or(false);
+    if coach_history && data_dir.is_none() {
+        return Err(ConfigError::Invalid {
+            name: "WICK_COACH_HISTORY",
+            value: "on".to_owned(),
+            expected: "a folder to keep it in: set WICK_DATA or HOME",
+        });
+    }
     Ok(Config {
         listen,
         host,
@@ -256,6 +267,7 @@ pub fn load(flags: Flags, env: impl Fn(&str) -> Option<String>) -> Result<Config
                 |s| *s > 0,
             )?
             .map_or(DEFAULT_ASSIST_TIMEOUT, Duration::from_secs),
+        coach_history,
         assist_origins: env.list("WICK_ORIGINS"),
         sql: sql::load(&env)?,
     })
@@ -333,6 +345,26 @@ impl<F: Fn(&str) -> Option<String>> Env<F> {
             (Some(true), _) | (None, Ok(1)) => LogLevel::Debug,
             (None, Ok(2..)) => LogLevel::Trace,
             _ => LogLevel::Info,
+        }
+    }
+
+    /// A variable of our own that is on or off.
+    fn switch(&self, name: &'static str) -> Result<Option<bool>, ConfigError> {
+        let Some(value) = self.text(name) else {
+            return Ok(None);
+        };
+        let known = match value.to_ascii_lowercase().as_str() {
+            "on" | "yes" => Some(true),
+            "off" | "no" => Some(false),
+            other => parse_bool(other),
+        };
+        match known {
+            Some(is_on) => Ok(Some(is_on)),
+            None => Err(ConfigError::Invalid {
+                name,
+                value,
+                expected: "on or off",
+            }),
         }
     }
 

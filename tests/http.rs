@@ -10,6 +10,8 @@ mod assist;
 mod chat;
 #[path = "http/clients.rs"]
 mod clients;
+#[path = "http/coach.rs"]
+mod coach;
 #[path = "http/complete.rs"]
 mod complete;
 #[path = "http/credentials.rs"]

@@ -8,7 +8,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -57,7 +58,14 @@ pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Ne
     let is_guarded = is_assist(&path) || (app.config.protect_all && !is_probe(&path));
     let credential = credential(request.headers()).map(str::to_owned);
     let caller = match is_guarded {
-        true => required(&app, credential, is_local(&request)).await,
+        true => {
+            required(
+                &app,
+                credential,
+                is_local(request.headers(), request.extensions()),
+            )
+            .await
+        }
         false => Ok(welcome(&app, credential).await),
     };
     let admitted = caller.and_then(|caller| {
@@ -78,6 +86,19 @@ pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Ne
         }
         Err(error) => refuse(error, &path),
     }
+}
+
+/// Admits a request to a route of another program that turned out to be meant for a part of the assistant.
+pub(crate) async fn admit_to(
+    app: &App,
+    area: Area,
+    parts: &Parts,
+) -> Result<(Caller, Option<Budget>), AccessError> {
+    let credential = credential(&parts.headers).map(str::to_owned);
+    let is_local = is_local(&parts.headers, &parts.extensions);
+    let caller = required(app, credential, is_local).await?;
+    let budget = count(app, &caller, area, &parts.method)?;
+    Ok((caller, budget))
 }
 
 /// The caller of a route that needs to know.
@@ -119,7 +140,8 @@ fn count(
     }
 }
 
-fn refuse(error: AccessError, path: &str) -> Response {
+/// The answer to a caller who is not let in.
+pub(crate) fn refuse(error: AccessError, path: &str) -> Response {
     let dialect = match path {
         "/v1/messages" => Dialect::Anthropic,
         path if path.starts_with("/v1/") => Dialect::OpenAi,
@@ -134,7 +156,7 @@ fn refuse(error: AccessError, path: &str) -> Response {
 
 /// `RateLimit` and `RateLimit-Policy`, as the IETF's draft has them: quota, window, what is left and for
 /// how long.
-fn rate_headers(headers: &mut HeaderMap, area: Area, budget: &Budget) {
+pub(crate) fn rate_headers(headers: &mut HeaderMap, area: Area, budget: &Budget) {
     let policy = format!("\"{area}\";q={};w={WINDOW_SECONDS}", budget.limit);
     let state = format!(
         "\"{area}\";r={};t={}",
@@ -160,10 +182,9 @@ fn credential(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Whether the request comes from this machine, and not through a proxy for somebody elsewhere.
-fn is_local(request: &Request) -> bool {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+fn is_local(headers: &HeaderMap, extensions: &Extensions) -> bool {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
     let peer_is_local = peer.is_some_and(|peer| is_loopback(peer.0.ip()));
-    let headers = request.headers();
     let is_forwarded = FORWARDING.iter().any(|name| headers.contains_key(*name));
     peer_is_local && !is_forwarded
 }
@@ -232,7 +253,7 @@ mod tests {
                 let value = HeaderValue::from_static("203.0.113.9");
                 request.headers_mut().insert(name, value);
             }
-            is_local(&request)
+            is_local(request.headers(), request.extensions())
         };
         assert!(from("127.0.0.1:5", None) && from("[::1]:5", None));
         assert!(from("[::ffff:127.0.0.1]:5", None));

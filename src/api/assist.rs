@@ -18,7 +18,8 @@ use super::App;
 use super::catalog::Model;
 use super::error::{ApiError, Route};
 
-use body::AssistBody;
+pub(crate) use body::{AssistBody, read as read_object};
+pub(crate) use generate::{in_time, write};
 
 /// All of them.
 pub(crate) fn router() -> Router<App> {
@@ -45,7 +46,7 @@ pub(crate) async fn default_model(app: &App) -> Result<Model, ApiError> {
 
 /// The model that a request names, or the configured one. If that one is not here, it is a fault of the
 /// service and the error says how to mend it.
-async fn model(app: &App, name: Option<&str>) -> Result<Model, ApiError> {
+pub(crate) async fn model(app: &App, name: Option<&str>) -> Result<Model, ApiError> {
     let usual = &app.config.assist_model;
     let name = name.filter(|name| !name.is_empty()).unwrap_or(usual);
     match app.model(Route::Generate, name).await {

@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 use tracing::error;
 
 use crate::access::AccessError;
+use crate::coach::history::HistoryError;
 use crate::engine::EngineError;
 use crate::prompt::MessageError;
 use crate::prompt::jinja::JinjaError;
 use crate::prompt::render::PromptError;
+use crate::rag::SearchError;
 use crate::store::{NameError, RegistryError, RequestError, StoreError};
 
 use super::body::BodyError;
@@ -84,6 +86,20 @@ pub enum ApiError {
         /// What it may have.
         limit_bytes: usize,
     },
+    /// A field of a request that is too long.
+    #[error("field '{field}' is longer than {limit_bytes} bytes: send less")]
+    FieldTooLarge {
+        /// Its name.
+        field: &'static str,
+        /// What it may have.
+        limit_bytes: usize,
+    },
+    /// Documents cannot be searched.
+    #[error(transparent)]
+    Search(SearchError),
+    /// What was said to the coach cannot be read or forgotten.
+    #[error(transparent)]
+    History(HistoryError),
     /// The model that the assistant works with is not on disk.
     #[error("the model '{0}' is not here yet: run 'wick pull {0}' on the server")]
     ModelAbsent(String),
@@ -201,9 +217,16 @@ impl ApiError {
             | ApiError::Field { .. }
             | ApiError::BadRequest(_)
             | ApiError::PromptTooLong => StatusCode::BAD_REQUEST,
-            ApiError::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            ApiError::BodyTooLarge { .. } | ApiError::FieldTooLarge { .. } => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
+            ApiError::Search(SearchError::Tables(_)) | ApiError::History(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             ApiError::Unfinished(_) | ApiError::Impossible(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            ApiError::ModelAbsent(_) | ApiError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            ApiError::ModelAbsent(_)
+            | ApiError::Unavailable(_)
+            | ApiError::Search(SearchError::Embedder { .. }) => StatusCode::SERVICE_UNAVAILABLE,
             ApiError::TimedOut(_) | ApiError::Late(_) => StatusCode::GATEWAY_TIMEOUT,
             ApiError::Access(error) => access_status(error),
             ApiError::Forbidden(_) => StatusCode::FORBIDDEN,

@@ -5,6 +5,7 @@
 //! other number, and [`Evidence::without_unsupported`] removes the sentences that hold one.
 
 mod number;
+mod worded;
 
 use super::figures::{Figure, Unit};
 
@@ -123,7 +124,7 @@ fn without_sentences(line: &str, starts: &[usize]) -> String {
 
 /// Where the sentences of a line end, with the spaces behind them. A list mark at its beginning
 /// counts as one, so that it stays when the sentence after it goes.
-fn sentence_ends(line: &str) -> Vec<usize> {
+pub(super) fn sentence_ends(line: &str) -> Vec<usize> {
     let mark = line.len()
         - line
             .trim_start_matches([' ', '\t', '-', '*', '•', '>', '#'])

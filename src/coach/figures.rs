@@ -24,16 +24,18 @@ pub mod payoff;
 pub mod real;
 pub mod reserve;
 mod rules;
+pub mod shown;
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 pub use numbers::{Computed, Numbers};
 pub use rules::{MOST, MOST_MONTHS};
 
 /// One computed number with what is needed to show and to check it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Figure {
     /// Stable name for programs, such as `emergency_fund_months`; unique within one answer.
     pub id: &'static str,
@@ -42,6 +44,7 @@ pub struct Figure {
     /// Rounded as the module says.
     pub value: f64,
     /// What `value` counts.
+    #[schema(value_type = String, example = "EUR")]
     pub unit: Unit,
     /// How it came about, in words and operators.
     pub formula: &'static str,

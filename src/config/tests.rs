@@ -246,3 +246,23 @@ fn weak_secrets_and_keys_from_afar_stop_the_start() {
     let local = from(&[("WICK_JWT_JWKS", "http://127.0.0.1:8080/keys")]).unwrap();
     assert!(local.access.jwks.is_some());
 }
+
+#[test]
+fn the_coachs_history_is_kept_only_where_it_is_asked_for_and_can_be() {
+    let history = |value: &str| {
+        let config = from(&[("HOME", "/home/u"), ("WICK_COACH_HISTORY", value)]);
+        config.map(|config| config.coach_history)
+    };
+    assert!(!from(&[("HOME", "/home/u")]).unwrap().coach_history);
+    assert_eq!(
+        (history("on"), history("ON"), history("1")),
+        (Ok(true), Ok(true), Ok(true))
+    );
+    assert_eq!((history("off"), history("false")), (Ok(false), Ok(false)));
+    let error = history("maybe").unwrap_err().to_string();
+    assert!(error.contains("expected on or off"), "{error}");
+    let nowhere = from(&[("WICK_COACH_HISTORY", "on")])
+        .unwrap_err()
+        .to_string();
+    assert!(nowhere.contains("set WICK_DATA"), "{nowhere}");
+}

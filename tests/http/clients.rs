@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::gguf;
 use crate::registry::Registry;
-use crate::server::{INSERT, Server, THINKING, TOOLS};
+use crate::server::{INSERT, PLAIN, Server, THINKING, TOOLS};
 
 fn clients() -> Option<PathBuf> {
     let folder = std::env::var_os("WICK_CLIENTS").filter(|folder| !folder.is_empty());
@@ -20,13 +20,16 @@ fn clients() -> Option<PathBuf> {
 
 /// A server with everything that the scripts ask for.
 async fn server() -> Server {
-    let server = Server::start();
+    let server = Server::start_with(&[("WICK_ASSIST_MODEL", "coach")]);
     let parrot = gguf::parrot(None);
     for (name, template) in [("parrot", TOOLS), ("thinker", THINKING), ("filler", INSERT)] {
         server
             .create(name, &parrot, json!({"template": template}))
             .await;
     }
+    server
+        .create("coach", &gguf::filler(), json!({"template": PLAIN}))
+        .await;
     server.create("vectors", &gguf::encoder(), json!({})).await;
     std::fs::write(server.home().join("parrot.gguf"), &parrot).unwrap();
     server
@@ -97,6 +100,16 @@ async fn python_openai() {
 #[tokio::test]
 async fn python_anthropic() {
     python("anthropic_client.py").await;
+}
+
+#[tokio::test]
+async fn python_site_with_a_coach() {
+    python("coach_site.py").await;
+}
+
+#[tokio::test]
+async fn python_financial_figures() {
+    python("coach_figures.py").await;
 }
 
 #[tokio::test]

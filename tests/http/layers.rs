@@ -77,6 +77,12 @@ fn layers_only_look_down() {
                 "{path}: who may ask does not depend on {above}"
             );
         }
+        for beside in ["crate::engine", "crate::store", "crate::access"] {
+            assert!(
+                !inside("coach") || !text.contains(beside),
+                "{path}: the coach asks through its own traits, not {beside}"
+            );
+        }
         assert!(
             !inside("code") || !text.contains("crate::store"),
             "{path}: looks sideways to src/store"

@@ -65,6 +65,32 @@ async fn nothing_that_was_written_is_logged_counted_or_repeated() {
             400,
         ),
         (
+            "/coach/chat",
+            json!({"message": said, "user_id": PRIVATE, "context": {"user_name": PRIVATE}}),
+            200,
+        ),
+        (
+            "/coach/chat",
+            json!({"message": said, "conversation_id": format!("<{PRIVATE}>")}),
+            400,
+        ),
+        (
+            "/coach/plan",
+            json!({"goal": said, "profile": {"investment_goals": [PRIVATE]}, "stream": true}),
+            200,
+        ),
+        (
+            "/coach/plan",
+            json!({"numbers": {"target_date": PRIVATE}}),
+            400,
+        ),
+        (
+            "/api/coach",
+            json!({"profile": {"risk_tolerance": PRIVATE}}),
+            400,
+        ),
+        ("/api/chat", json!({"message": said}), 200),
+        (
             "/api/generate",
             json!({"model": "filler", "prompt": said, "stream": false}),
             200,

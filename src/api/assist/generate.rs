@@ -98,7 +98,7 @@ pub(crate) async fn generate(
 }
 
 /// The beginning of an answer to a message.
-pub(super) async fn write(
+pub(crate) async fn write(
     app: &App,
     caller: &Caller,
     request: TextRequest,
@@ -111,7 +111,7 @@ pub(super) async fn write(
 }
 
 /// The work, or an error if it takes too long; what is not finished is dropped.
-pub(super) async fn in_time<T>(
+pub(crate) async fn in_time<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, ApiError> {

@@ -1,13 +1,14 @@
 //! `POST /api/chat`.
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::access::Caller;
-use crate::api::body::Body;
+use crate::api::body;
+use crate::api::coach;
 use crate::api::error::ApiError;
 use crate::api::fields::{self, KeepAliveField};
 use crate::api::verbs::{self, Finish, Outcome, Piece, Step, Subject, TextRequest};
@@ -53,14 +54,22 @@ struct ChatResponse<'a> {
     debug_info: Option<DebugInfo>,
 }
 
-/// `POST /api/chat`: the next turn of a conversation.
+/// `POST /api/chat`: the next turn of a conversation, or a message to the coach.
 pub(super) async fn chat(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Body(request): Body<ChatRequest>,
+    request: Request,
 ) -> Result<Response, ApiError> {
+    let (parts, bytes) = coach::take_apart(request).await?;
+    match coach::is_for_coach(&bytes) {
+        true => Ok(coach::chat_by_another_name(app, &parts, &bytes).await),
+        false => converse(&app, &caller, body::read(&bytes)?).await,
+    }
+}
+
+async fn converse(app: &App, caller: &Caller, request: ChatRequest) -> Result<Response, ApiError> {
     let (model, stream) = (request.model.clone(), request.stream.unwrap_or(true));
-    let mut answer = match verbs::text::text(&app, &caller, request.translate()?).await? {
+    let mut answer = match verbs::text::text(app, caller, request.translate()?).await? {
         Outcome::Loaded => return Ok(idle(&model, "load")),
         Outcome::Unloaded => return Ok(idle(&model, "unload")),
         Outcome::Rendered { text, images } => {
@@ -170,7 +179,6 @@ fn idle(model: &str, reason: &'static str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::body;
 
     #[test]
     fn content_must_be_text() {

@@ -8,7 +8,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::health;
-use crate::api::assist;
+use crate::api::{assist, coach};
 
 const PAGE: &str = include_str!("../../web/docs.html");
 /// The page is whole in itself: it fetches the description from here and nothing from anywhere else.
@@ -43,12 +43,17 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 
         assist::sql::tools::document,
         assist::sql::tools::testdata,
         assist::sql::tools::migrate,
+        coach::chat::chat,
+        coach::plan::plan,
+        coach::users::forget,
     ),
     modifiers(&Credentials),
     security(("bearer" = [])),
     tags(
         (name = "assistant", description = "Text and code"),
         (name = "sql", description = "SQL over schemas"),
+        (name = "coach", description = "Money matters. `POST /api/chat` with a text `message` and neither `messages` \
+            nor `model` is `/coach/chat`, `POST /api/coach` is `/coach/plan`."),
         (name = "operations", description = "Life signs and numbers"),
     )
 )]

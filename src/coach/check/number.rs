@@ -5,10 +5,12 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
+use super::worded::worded;
+
 /// A number in a text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Number {
-    /// Where its digits stand, in bytes; signs and units lie outside.
+    /// Where its digits or words stand, in bytes; signs and units lie outside.
     pub span: Range<usize>,
     /// What it counts, as far as the characters around it tell.
     pub kind: Kind,
@@ -40,14 +42,16 @@ pub enum Kind {
 ///
 /// Left out: numbers of list items and steps (`2.` at a line's start, `step 3`), marks of sources
 /// (`[1]`), ordinals (`3rd`), parts of names (`401(k)`, `S&P 500`, `COVID-19`, `24/7`), and digits
-/// inside words. Digits are those of ASCII.
+/// inside words. Digits are those of ASCII. Of numbers in words those below eleven count with a unit only.
 pub fn numbers(text: &str) -> Vec<Number> {
     let names: Vec<Range<usize>> = NAMES.find_iter(text).map(|found| found.range()).collect();
     let mut found: Vec<Number> = NUMBER
         .captures_iter(text)
         .filter_map(|captures| number(text, &captures))
+        .chain(worded(text))
         .filter(|number| !names.iter().any(|name| name.contains(&number.span.start)))
         .collect();
+    found.sort_by_key(|number| number.span.start);
     share_percent(text, &mut found);
     found
 }

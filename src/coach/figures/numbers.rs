@@ -3,7 +3,7 @@
 mod percent;
 
 use jiff::civil::Date;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::growth::{self, Saving};
 use super::payoff::Debt;
@@ -25,6 +25,7 @@ pub struct Numbers {
     /// What is owned besides savings: funds, pension pots, a home.
     pub other_assets: Option<f64>,
     /// What is owed.
+    #[serde(deserialize_with = "or_default")]
     pub debts: Vec<OwedDebt>,
     /// What can go to debts each month, minimum payments included; without it the minimum payments.
     pub monthly_debt_budget: Option<f64>,
@@ -50,14 +51,14 @@ pub struct Numbers {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct OwedDebt {
     /// What its owner calls it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub name: String,
     /// What is owed.
     pub balance: f64,
     /// The yearly rate.
     pub apr: Percent,
     /// The least that must be paid each month.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub minimum_payment: f64,
 }
 
@@ -88,8 +89,15 @@ impl TryFrom<String> for TargetDate {
         };
         let date = text.parse::<Date>().or_else(|_| month());
         date.map(Self)
-            .map_err(|_| format!("'{text}' is not a date such as 2028-06 or 2028-06-30"))
+            .map_err(|_| "not a date, expected one such as 2028-06 or 2028-06-30".to_owned())
     }
+}
+
+/// `null` is as good as absent.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// All figures that could be computed, and why others could not.

@@ -18,19 +18,21 @@ enum Written {
 impl<'de> Deserialize<'de> for Percent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let written = Written::deserialize(deserializer).map_err(|_| {
-            D::Error::custom("a rate is a number such as 7 or a text such as \"7 %\"")
+            D::Error::custom("not a rate, expected a number such as 7 or a text such as \"7 %\"")
         })?;
         match written {
             Written::Number(value) if value != 0.0 && value.abs() < 1.0 => {
                 let fraction = value * 100.0;
                 Err(D::Error::custom(format!(
-                    "the rate {value} could mean {value} % or {fraction} %; write it as text, \"{value} %\" or \"{fraction} %\""
+                    "the rate {value} could mean {value} % or {fraction} %, expected a text with a sign, such as \"0.5 %\""
                 )))
             }
             Written::Number(value) => Ok(Self(value)),
-            Written::Text(text) => parse(&text)
-                .map(Self)
-                .ok_or_else(|| D::Error::custom(format!("'{text}' is not a rate such as \"7 %\""))),
+            Written::Text(text) => parse(&text).map(Self).ok_or_else(|| {
+                D::Error::custom(
+                    "not a rate, expected a number such as 7 or a text such as \"7 %\"",
+                )
+            }),
         }
     }
 }

@@ -1,0 +1,149 @@
+//! The model, as the coach sees it.
+
+use serde_json::Map;
+
+use crate::access::Caller;
+use crate::api::App;
+use crate::api::assist::write;
+use crate::api::catalog::Model;
+use crate::api::error::ApiError;
+use crate::api::options::Options;
+use crate::api::verbs::{Step, Subject, TextRequest};
+use crate::coach::writer::{Prompt, Say, TokenUsage, Writer};
+use crate::engine::Lease;
+use crate::prompt::{Message, Think};
+use wick_models::AddSpecial;
+
+/// A model that is in memory.
+pub(super) struct ModelWriter {
+    app: App,
+    caller: Caller,
+    name: String,
+    identity: String,
+    lease: Lease,
+}
+
+impl ModelWriter {
+    /// Loads the model, with its own options.
+    pub(super) async fn open(
+        app: &App,
+        caller: &Caller,
+        model: &Model,
+    ) -> Result<ModelWriter, ApiError> {
+        let options = Options::merge(&model.stored.params, None)?;
+        Ok(ModelWriter {
+            lease: app.load(model, &options, None).await?,
+            app: app.clone(),
+            caller: caller.clone(),
+            name: model.stored.name.to_string(),
+            // A file's name is its digest; a name can be given to another.
+            identity: format!("{} {}", model.stored.name, model.path.display()),
+        })
+    }
+
+    /// The model's name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Writer for ModelWriter {
+    type Error = ApiError;
+
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    fn context_tokens(&self) -> usize {
+        self.lease.context_tokens()
+    }
+
+    fn count(&self, text: &str) -> usize {
+        let tokens = self.lease.tokenizer().encode(text, AddSpecial::No);
+        // What has no tokens fits nowhere.
+        tokens.map_or(usize::MAX / 8, |tokens| tokens.len())
+    }
+
+    async fn write(&self, prompt: &Prompt, say: &mut Say<'_>) -> Result<TokenUsage, ApiError> {
+        let mut answer = write(&self.app, &self.caller, translate(&self.name, prompt)).await?;
+        let mut usage = TokenUsage::default();
+        while let Some(step) = answer.next().await {
+            match step? {
+                Step::Piece(piece) => say(&piece.content),
+                Step::Finish(finish) => {
+                    usage = TokenUsage {
+                        prompt_tokens: finish.usage.prompt_tokens,
+                        cached_tokens: finish.usage.cached_tokens,
+                        completion_tokens: finish.usage.completion_tokens,
+                    };
+                }
+            }
+        }
+        Ok(usage)
+    }
+}
+
+/// The likeliest answer, so that the same question has the same one.
+fn translate(model: &str, prompt: &Prompt) -> TextRequest {
+    let mut options = Map::new();
+    options.insert("temperature".to_owned(), 0.into());
+    options.insert("num_predict".to_owned(), prompt.max_tokens.into());
+    let mut messages = vec![Message::new("system", prompt.system.clone())];
+    for turn in &prompt.history {
+        messages.push(Message::new("user", turn.message.clone()));
+        messages.push(Message::new("assistant", turn.response.clone()));
+    }
+    messages.push(Message::new("user", prompt.user.clone()));
+    TextRequest {
+        model: model.to_owned(),
+        subject: Subject::Chat(messages),
+        options: Some(options),
+        think: Some(Think::Off),
+        think_if_possible: true,
+        // A prompt that lost its middle in silence would be answered wrongly.
+        truncate: Some(false),
+        ..TextRequest::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coach::writer::Turn;
+
+    #[test]
+    fn rules_come_first_and_the_question_last() {
+        let turn = Turn {
+            message: "m".to_owned(),
+            response: "r".to_owned(),
+        };
+        let prompt = Prompt {
+            system: "s".to_owned(),
+            history: vec![turn],
+            user: "u".to_owned(),
+            max_tokens: 7,
+        };
+        let request = translate("model", &prompt);
+        let Subject::Chat(messages) = request.subject else {
+            panic!("no messages");
+        };
+        let said: Vec<_> = messages
+            .iter()
+            .map(|m| (m.role.as_str(), m.content.as_str()))
+            .collect();
+        assert_eq!(
+            said,
+            [
+                ("system", "s"),
+                ("user", "m"),
+                ("assistant", "r"),
+                ("user", "u")
+            ]
+        );
+        let options = request.options.unwrap();
+        assert_eq!(
+            (&options["temperature"], &options["num_predict"]),
+            (&0.into(), &7.into())
+        );
+    }
+}
