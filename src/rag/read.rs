@@ -5,6 +5,7 @@
 //! nothing in it is followed, fetched or run, and none can take more memory or time than the
 //! limits here allow.
 
+mod apart;
 mod decode;
 mod docx;
 mod html;
@@ -18,6 +19,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use apart::{COMMAND, Reader, serve};
 pub use sniff::{file_name, format};
 
 /// The largest file that is read.
