@@ -33,6 +33,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, Flags};
+use crate::rag::read;
 use client::Client;
 pub use error::CliError;
 
@@ -81,6 +82,9 @@ enum Command {
     Eval(eval::Arguments),
     /// Write SQL for a question, or help with SQL.
     Sql(sql::Arguments),
+    /// Read a file from stdin within bounds: what the server starts for files that may mean harm.
+    #[command(name = read::COMMAND, hide = true)]
+    ReadFile,
 }
 
 /// What commands work with.
@@ -94,6 +98,13 @@ struct Session<'a> {
 /// Runs the command that the process was started with. Failures are one line on stderr and exit code 1.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(Command::ReadFile) = arguments.command {
+        // Needs no settings, and shall have no threads but its own.
+        return match read::serve(io::stdin(), io::stdout()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let result = tokio::runtime::Runtime::new()
         .map_err(CliError::Terminal)
         .and_then(|runtime| {
@@ -148,7 +159,7 @@ async fn execute(arguments: Arguments) -> Result<(), CliError> {
 
 async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<(), CliError> {
     match command {
-        Command::Serve(_) | Command::Keys(_) => Ok(()),
+        Command::Serve(_) | Command::Keys(_) | Command::ReadFile => Ok(()),
         Command::Create(arguments) => create::run(arguments, session).await,
         Command::Show(arguments) => show::run(arguments, session).await,
         Command::Run(arguments) => run::run(arguments, session).await,
@@ -182,12 +193,13 @@ fn load_config(flags: Flags) -> Result<Config, CliError> {
     } else {
         "warn"
     };
+    // A library that quotes documents is not to be heard.
     let others = if serving { "info" } else { "warn" };
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_env_filter(EnvFilter::new(format!(
-            "{others},wick={own},wick_models={own},wick_kernels={own}"
+            "{others},lopdf=off,wick={own},wick_models={own},wick_kernels={own}"
         )))
         .init();
     Ok(config)

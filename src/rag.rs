@@ -4,11 +4,13 @@
 //! - [`read`]: bytes of a known format to blocks, each with its headings, page and place.
 //! - [`chunk`]: blocks to overlapping chunks that fit an embedding model.
 //! - `library` (feature `rag`): the tables, and the search over them.
+//! - [`passages`]: chunks that were found to quotations in a prompt.
 //!
 //! What is asked and found is plain data ([`Query`], [`Hit`]); whoever needs passages asks a [`Retriever`]. Nothing
 //! here knows HTTP or models: vectors come from an `Embedder` that is passed in.
 
 pub mod chunk;
+pub mod passages;
 pub mod read;
 
 use std::collections::BTreeMap;

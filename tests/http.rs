@@ -20,6 +20,8 @@ mod credentials;
 mod embed;
 #[path = "http/errors.rs"]
 mod errors;
+#[path = "http/files.rs"]
+mod files;
 #[path = "http/generate.rs"]
 mod generate;
 #[path = "http/gguf.rs"]

@@ -38,12 +38,13 @@ pub struct Chunk {
 /// never has fewer.
 pub fn chunks(document: &Document, limits: Limits, count: impl Fn(&str) -> usize) -> Vec<Chunk> {
     let mut out = Vec::new();
+    let packer = Packer {
+        limits,
+        surrounding: count(""),
+        count: &count,
+    };
     let sections = document.blocks.chunk_by(|a, b| a.headings == b.headings);
     for section in sections {
-        let packer = Packer {
-            limits,
-            count: &count,
-        };
         packer.section(section, &mut out);
     }
     out
@@ -56,10 +57,14 @@ struct Piece<'a> {
     gap: &'static str,
     page: Option<u32>,
     offset: usize,
+    /// Its own, without those that surround every text.
+    tokens: usize,
 }
 
 struct Packer<'a, Count> {
     limits: Limits,
+    /// Tokens that every text has, such as those that mark its ends.
+    surrounding: usize,
     count: &'a Count,
 }
 
@@ -70,22 +75,16 @@ impl<Count: Fn(&str) -> usize> Packer<'_, Count> {
         let mut start = 0;
         let mut end = 0;
         while end < pieces.len() {
-            let mut text = join(&pieces[start..end]);
             // What is repeated must leave room for something new.
-            while start < end && !self.fits(&with(&text, &pieces[end])) {
+            while start < end && !self.fits(&join(&pieces[start..=end])) {
                 start += 1;
-                text = join(&pieces[start..end]);
             }
-            text = with(&text, &pieces[end]);
-            end += 1;
-            while end < pieces.len() && self.fits(&with(&text, &pieces[end])) {
-                text = with(&text, &pieces[end]);
-                end += 1;
-            }
+            let (text, to) = self.fill(&pieces, start, end);
+            end = to;
             out.push(Chunk {
                 tokens: (self.count)(&text),
                 text,
-                headings: headings.clone(),
+                headings: headings.to_vec(),
                 page: pieces[start].page,
                 offset: pieces[start].offset,
             });
@@ -93,15 +92,42 @@ impl<Count: Fn(&str) -> usize> Packer<'_, Count> {
         }
     }
 
+    /// The longest text from `start` on that fits, with the piece at `end` in any case, and where
+    /// it ends. The sum of the pieces' tokens is close to those of the text, so that few texts
+    /// have to be counted.
+    fn fill(&self, pieces: &[Piece], start: usize, end: usize) -> (String, usize) {
+        let mut to = end + 1;
+        let mut tokens = self.surrounding + sum(&pieces[start..to]);
+        while to < pieces.len() && tokens + pieces[to].tokens <= self.limits.max_tokens {
+            tokens += pieces[to].tokens;
+            to += 1;
+        }
+        let mut text = join(&pieces[start..to]);
+        while to > end + 1 && !self.fits(&text) {
+            to -= 1;
+            text = join(&pieces[start..to]);
+        }
+        while to < pieces.len() {
+            let longer = with(&text, &pieces[to]);
+            if !self.fits(&longer) {
+                break;
+            }
+            text = longer;
+            to += 1;
+        }
+        (text, to)
+    }
+
     /// Where the next chunk begins so that it repeats no more than allowed.
     fn overlap(&self, pieces: &[Piece], start: usize, end: usize) -> usize {
         let mut from = end;
-        while from > start + 1 {
-            let repeated = join(&pieces[from - 1..end]);
-            if (self.count)(&repeated) > self.limits.overlap_tokens {
-                break;
-            }
+        let mut tokens = self.surrounding;
+        while from > start + 1 && tokens + pieces[from - 1].tokens <= self.limits.overlap_tokens {
             from -= 1;
+            tokens += pieces[from].tokens;
+        }
+        while from < end && (self.count)(&join(&pieces[from..end])) > self.limits.overlap_tokens {
+            from += 1;
         }
         from
     }
@@ -127,7 +153,11 @@ impl<Count: Fn(&str) -> usize> Packer<'_, Count> {
                 );
             }
         }
-        let pieces = spans.into_iter().map(|span| Piece::new(block, span));
+        let pieces = spans.into_iter().map(|span| {
+            let mut piece = Piece::new(block, span);
+            piece.tokens = (self.count)(piece.text).saturating_sub(self.surrounding);
+            piece
+        });
         pieces.filter(|piece| !piece.text.is_empty()).collect()
     }
 
@@ -189,6 +219,7 @@ impl<'a> Piece<'a> {
             gap: gap(&block.text[..at]),
             page: block.page,
             offset: block.offset + at,
+            tokens: 0,
         }
     }
 }
@@ -200,6 +231,10 @@ fn gap(before: &str) -> &'static str {
         Some(c) if c.is_whitespace() => " ",
         Some(_) => "",
     }
+}
+
+fn sum(pieces: &[Piece]) -> usize {
+    pieces.iter().map(|piece| piece.tokens).sum()
 }
 
 fn join(pieces: &[Piece]) -> String {

@@ -100,6 +100,43 @@ fn articles_fit_and_keep_every_word() {
     }
 }
 
+/// Embedding models mark both ends of every text; the marks count for each text, not each sentence.
+#[test]
+fn marks_at_the_ends_count_once_per_chunk() {
+    let document = read(b"One two. Three four. Five six. Seven.", Format::Text).unwrap();
+    let limits = Limits {
+        max_tokens: 8,
+        overlap_tokens: 4,
+    };
+    let marked = chunks_of(&document, limits, |text| words(text) + 2);
+    assert_eq!(
+        texts(&marked),
+        ["One two. Three four. Five six.", "Five six. Seven."]
+    );
+    assert_eq!(marked[0].tokens, 8);
+}
+
+#[test]
+fn rows_are_counted_a_few_times_each() {
+    let csv = format!("name,amount\n{}", "Rent,900\n".repeat(2000));
+    let document = read(csv.as_bytes(), Format::Csv).unwrap();
+    let counted = std::cell::Cell::new(0);
+    let count = |text: &str| {
+        counted.set(counted.get() + words(text));
+        words(text)
+    };
+    let limits = Limits {
+        max_tokens: 200,
+        overlap_tokens: 20,
+    };
+    let tokens: usize = chunks(&document, limits, count)
+        .iter()
+        .map(|chunk| chunk.tokens)
+        .sum();
+    assert!(tokens >= 8000, "{tokens}");
+    assert!(counted.get() < 8 * tokens, "{} for {tokens}", counted.get());
+}
+
 proptest! {
     #[test]
     fn chunks_fit_and_begin_where_they_say(

@@ -32,19 +32,18 @@ fn decode<'a>(
     bytes: &'a [u8],
     declared: Option<&'static Encoding>,
 ) -> Result<Cow<'a, str>, ReadError> {
-    if let Some((encoding, mark_bytes)) = Encoding::for_bom(bytes) {
-        return Ok(encoding.decode_without_bom_handling(&bytes[mark_bytes..]).0);
-    }
-    // No encoding of text without a mark has bytes of zero.
-    if bytes.contains(&0) {
+    let text = if let Some((encoding, mark_bytes)) = Encoding::for_bom(bytes) {
+        encoding.decode_without_bom_handling(&bytes[mark_bytes..]).0
+    } else if bytes.contains(&0) {
+        // No encoding of text without a mark has bytes of zero.
         return Err(ReadError::NotText);
-    }
-    if let Ok(text) = str::from_utf8(bytes) {
-        return Ok(Cow::Borrowed(text));
-    }
-    // A page that says UTF-8 and is not is mostly UTF-8 all the same.
-    let encoding = declared.unwrap_or_else(|| guess(bytes));
-    let text = encoding.decode_without_bom_handling(bytes).0;
+    } else if let Ok(text) = str::from_utf8(bytes) {
+        Cow::Borrowed(text)
+    } else {
+        // A page that says UTF-8 and is not is mostly UTF-8 all the same.
+        let encoding = declared.unwrap_or_else(|| guess(bytes));
+        encoding.decode_without_bom_handling(bytes).0
+    };
     let strange = text.chars().filter(|c| is_strange(*c)).count();
     if strange * 20 > text.chars().count() {
         return Err(ReadError::NotText);

@@ -2,9 +2,16 @@
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-use super::{Document, Headings};
+use super::{Document, Headings, ReadError};
 
-pub(super) fn read(text: &str) -> Document {
+/// Characters that may be markup; the parser takes memory for each.
+const MOST_MARKS: usize = 6 << 20;
+
+pub(super) fn read(text: &str) -> Result<Document, ReadError> {
+    let is_mark = |byte: &u8| byte.is_ascii_punctuation() && !b".,;:-'\"()".contains(byte);
+    if text.bytes().filter(is_mark).count() > MOST_MARKS {
+        return Err(ReadError::TooMuchText);
+    }
     let options = Options::ENABLE_TABLES
         | Options::ENABLE_FOOTNOTES
         | Options::ENABLE_STRIKETHROUGH
@@ -14,7 +21,7 @@ pub(super) fn read(text: &str) -> Document {
     for event in Parser::new_ext(text, options) {
         reader.event(event);
     }
-    reader.document
+    Ok(reader.document)
 }
 
 #[derive(Default)]

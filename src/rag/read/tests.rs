@@ -21,6 +21,8 @@ fn names_tell_formats() {
         ("../../etc/x.html", Some(Format::Html)),
         ("t.tsv", Some(Format::Csv)),
         ("a.tar.json", Some(Format::Json)),
+        ("a.Pdf", Some(Format::Pdf)),
+        ("a.docx", Some(Format::Docx)),
         ("a.exe", None),
         ("json", None),
         ("", None),
@@ -131,6 +133,63 @@ fn pages_lose_scripts_menus_and_forms() {
 }
 
 #[test]
+fn what_a_page_hides_is_not_read() {
+    let page = "<p>Seen <span hidden>secret</span>text.</p>\
+        <div hidden>one<div>two</div>three</div>\
+        <div style='color: red; display:none'><p>four<p>five</div>\
+        <p style='Visibility : hidden'>six\
+        <p style='font-size:0'>seven</p>\
+        <ul><li hidden>eight<ul><li>nine</ul><li>Ten.</ul>\
+        <p style='font-size: 0.9em'>Small print.</p>\
+        <details><summary>More</summary><p hidden='until-found'>Found.</p></details>\
+        <div hidden/>eleven";
+    assert_eq!(
+        texts(page.as_bytes(), Format::Html),
+        ["Seen text.", "Ten.", "Small print.", "More", "Found."]
+    );
+    let unclosed = "<main><div hidden><p>no</main><p>Outside.";
+    assert_eq!(texts(unclosed.as_bytes(), Format::Html), ["Outside."]);
+    let inline = "<main><b>Bold</main> text</b> <p>on";
+    assert_eq!(texts(inline.as_bytes(), Format::Html), ["Bold"]);
+}
+
+#[test]
+fn menus_and_notices_are_told_by_structure() {
+    let text = "Interest is what a loan costs, told as a share of it for a year. ".repeat(12);
+    let notice = "<div class=x><p>We value your choice of settings.</p><button>Fine</button><button>Not</button></div>";
+    let menu = "<ul><li><a href=/a>Home</a><li><a href=/b>News</a><li><a href=/c>About us</a><li><a href=/d>Contact</a></ul>";
+    let line =
+        "<p><a href=a>One</a> | <a href=b>Two</a> | <a href=c>Three</a> · <a href=d>Four</a></p>";
+    let page = format!(
+        "<body>{notice}<div role=navigation>Skip this</div>{menu}<div><h1>Loans</h1><p>{text}</p>\
+         <p>See <a href=x>this</a> and <a href=y>that</a>.</p></div>{line}<div role=dialog>Subscribe!</div></body>"
+    );
+    assert_eq!(
+        texts(page.as_bytes(), Format::Html),
+        [text.trim(), "See this and that."]
+    );
+    // What is all there is stays, and so does a list of links within the text.
+    assert_eq!(texts(menu.as_bytes(), Format::Html).len(), 4);
+    let article = format!("<article><p>Sources:</p>{menu}</article>");
+    assert_eq!(texts(article.as_bytes(), Format::Html).len(), 5);
+    let only_box = "<div><p>Short question?</p><button>Show</button><p>Short answer.</p></div>";
+    assert_eq!(
+        texts(only_box.as_bytes(), Format::Html),
+        ["Short question?", "Short answer."]
+    );
+    let framework = "<body><form id=all><p>The whole page.</p><input type=submit></form></body>";
+    assert_eq!(
+        texts(framework.as_bytes(), Format::Html),
+        ["The whole page."]
+    );
+    let headless = "<title>T</title><meta name=x><p>No head, no body.";
+    assert_eq!(
+        texts(headless.as_bytes(), Format::Html),
+        ["No head, no body."]
+    );
+}
+
+#[test]
 fn records_have_named_values() {
     let csv = "name;amount\n\"Rent; flat\";900\nFood;\n";
     assert_eq!(
@@ -180,6 +239,14 @@ fn empty_broken_and_huge_files_are_refused() {
         read(deep.as_bytes(), Format::Json),
         Err(ReadError::Json(_))
     ));
+    let utf32: Vec<u8> = "text in UTF-32"
+        .chars()
+        .flat_map(|c| (c as u32).to_le_bytes())
+        .collect();
+    let marked = [b"\xff\xfe\0\0", &utf32[..]].concat();
+    for bytes in [&utf32, &marked] {
+        assert!(matches!(read(bytes, Format::Text), Err(ReadError::NotText)));
+    }
     let huge = vec![b'a'; MOST_BYTES + 1];
     assert!(matches!(
         read(&huge, Format::Text),
@@ -202,18 +269,124 @@ fn deep_nesting_does_not_overflow_the_stack() {
     assert!(read(lists.as_bytes(), Format::Markdown).is_ok());
 }
 
+/// Files near the limit that would take gigabytes if everything in them were repeated or kept.
+#[test]
+fn what_a_file_repeats_takes_no_more_than_the_limits() {
+    let name = "n".repeat(4 << 20);
+    let values: Vec<String> = (0..400_000).map(|at| format!("\"{at}\":{at}")).collect();
+    let json = format!("{{\"{name}\":{{{}}}}}", values.join(","));
+    let document = read(json.as_bytes(), Format::Json).unwrap();
+    let text = &document.blocks[0].text;
+    assert!(
+        text.len() < MOST_TEXT_BYTES && text.starts_with(&format!("{}.0: 0\n", "n".repeat(100)))
+    );
+
+    let csv = format!("{name},b\n{}", "1,2\n".repeat(100_000));
+    let document = read(csv.as_bytes(), Format::Csv).unwrap();
+    assert_eq!(
+        document.blocks[0].text,
+        format!("{}: 1; b: 2", "n".repeat(100))
+    );
+
+    let markdown = format!("# {name}\n\n{}", "a\n\n".repeat(100_000));
+    let document = read(markdown.as_bytes(), Format::Markdown).unwrap();
+    assert_eq!(document.blocks[99_999].headings[0].len(), 200);
+    assert!(Arc::ptr_eq(
+        &document.blocks[0].headings,
+        &document.blocks[1].headings
+    ));
+    assert_eq!(document.title.map(|title| title.len()), Some(200));
+
+    let wide = format!("{}\n1,2", "a,".repeat(1 << 20));
+    let many = format!("a,b\n{}", "x\n".repeat(MOST_BLOCKS + 10));
+    for (text, format) in [
+        (wide, Format::Csv),
+        (many, Format::Csv),
+        (format!("[{}0]", "0,".repeat(5 << 20)), Format::Json),
+        (format!("[{}0]", "[],".repeat(2 << 20)), Format::Json),
+        ("a<p>".repeat(MOST_BLOCKS + 10), Format::Html),
+        ("*a".repeat(8 << 20), Format::Markdown),
+        ("a\n\n".repeat(MOST_BLOCKS + 10), Format::Text),
+    ] {
+        let read = read(text.as_bytes(), format);
+        assert!(matches!(read, Err(ReadError::TooMuchText)), "{format:?}");
+    }
+    let field = format!("a,b\n1,\"{}\"\n", "x".repeat(MOST_BYTES - 100));
+    let document = read(field.as_bytes(), Format::Csv).unwrap();
+    assert!(document.blocks[0].text.len() > MOST_BYTES - 100);
+}
+
+#[test]
+fn controls_do_not_reach_the_text() {
+    let text = "Plain text with \u{1b}[31mcolours\u{1b}[0m and a bell \u{7}, tabs\tstay, as all words do. ".repeat(3);
+    let want =
+        "Plain text with [31mcolours[0m and a bell , tabs\tstay, as all words do. ".repeat(3);
+    assert_eq!(texts(text.as_bytes(), Format::Text), [want.trim()]);
+}
+
+const FORMATS: [Format; 7] = [
+    Format::Text,
+    Format::Markdown,
+    Format::Html,
+    Format::Csv,
+    Format::Json,
+    Format::Pdf,
+    Format::Docx,
+];
+
+fn check(bytes: &[u8], format: Format) -> Result<(), TestCaseError> {
+    let Ok(document) = read(bytes, format) else {
+        return Ok(());
+    };
+    let mut offset = 0;
+    for block in document.blocks {
+        prop_assert_eq!(block.offset, offset);
+        prop_assert!(!block.text.is_empty());
+        prop_assert!(
+            !block
+                .text
+                .contains(|c: char| c.is_control() && !c.is_whitespace())
+        );
+        prop_assert!(block.headings.len() <= 10);
+        offset += block.text.len() + 1;
+    }
+    prop_assert!(offset <= MOST_TEXT_BYTES);
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        for format in [Format::Text, Format::Markdown, Format::Html, Format::Csv, Format::Json] {
-            if let Ok(document) = read(&bytes, format) {
-                let mut offset = 0;
-                for block in document.blocks {
-                    prop_assert_eq!(block.offset, offset);
-                    prop_assert!(!block.text.is_empty());
-                    offset += block.text.len() + 1;
-                }
-            }
+        for format in FORMATS {
+            check(&bytes, format)?;
+        }
+        let _ = format("x.pdf", &bytes);
+        let starts: [(&[u8], Format); 4] = [
+            (b"%PDF-1.7\n1 0 obj\n", Format::Pdf),
+            (b"PK\x03\x04", Format::Docx),
+            (b"\xff\xfe", Format::Text),
+            (b"\xfe\xff", Format::Html),
+        ];
+        for (start, format) in starts {
+            check(&[start, &bytes].concat(), format)?;
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(parts in prop::collection::vec(
+        prop_oneof![
+            prop::sample::select(vec![
+                "<p>", "</p>", "<div hidden>", "</div>", "<main>", "</main>", "<b>", "</b>", "<li>", "<ul>", "</ul>",
+                "<td>", "<table>", "</table>", "<head>", "<body>", "<h1>", "</h1>", "<script>", "</script>", "<title>",
+                "<button>", "<a href=x>", "</a>", "<svg/>", "<form>", "</form>", "<textarea>", "&amp;", "<!--", "-->",
+                "# ", "- ", "> ", "```\n", "| a | b |\n|--|--|\n", "---\n", "\n\n", "\"", ",", ";", "{", "}", "[", "]", ":", "1",
+            ]).prop_map(str::to_owned),
+            "\\PC{0,4}",
+        ],
+        0..60,
+    )) {
+        for format in FORMATS {
+            check(parts.concat().as_bytes(), format)?;
         }
     }
 }
