@@ -18,6 +18,8 @@ mod ollama;
 mod openai;
 mod ops;
 mod options;
+#[cfg(feature = "rag")]
+pub(crate) mod rag;
 mod stream;
 mod times;
 mod verbs;
@@ -69,6 +71,8 @@ pub struct App {
     hosts: Arc<Hosts>,
     access: Arc<Access>,
     completions: Arc<CompletionCache>,
+    #[cfg(feature = "rag")]
+    documents: Arc<rag::Documents>,
     /// Where the server is.
     url: Arc<str>,
 }
@@ -122,6 +126,8 @@ impl App {
             hosts: Arc::new(Hosts::new(&config, listen)),
             access: Arc::new(Access::new(&config.access)?),
             completions: Arc::default(),
+            #[cfg(feature = "rag")]
+            documents: Arc::default(),
             url: format!("http://{listen}").into(),
             config: Arc::new(config),
             catalog: Arc::default(),
@@ -136,8 +142,10 @@ pub fn router(app: App) -> Router {
         .merge(anthropic::router())
         .layer(RequestDecompressionLayer::new())
         .layer(from_fn(body::note_compression));
-    ollama::router()
-        .merge(compressed)
+    let all = ollama::router().merge(compressed);
+    #[cfg(feature = "rag")]
+    let all = all.merge(rag::router());
+    all
         .merge(assist::router())
         .merge(ops::router())
         .fallback(fallback::not_found)
@@ -163,6 +171,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     tokio::spawn(keep_metrics_small());
     let app = App::new(config, address)?;
     let engine = app.engine.clone();
+    #[cfg(feature = "rag")]
+    app.start_rag();
     say_address(address);
     // Pieces of an answer are small and must not wait for each other.
     let listener = listener.tap_io(|stream| {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tracing::warn;
 use wick_models::KvType;
 
-use crate::access::AccessConfig;
+use crate::access::{AccessConfig, Secret};
 pub use crate::engine::KeepAlive;
 pub use host::Host;
 
@@ -29,6 +29,7 @@ pub const API_VERSION: &str = "0.13.5";
 const DEFAULT_KEEP_ALIVE: KeepAlive = KeepAlive::For(Duration::from_secs(5 * 60));
 const DEFAULT_LOAD_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 const DEFAULT_ASSIST_MODEL: &str = "llama3.2:1b";
+const DEFAULT_EMBED_MODEL: &str = "all-minilm";
 const DEFAULT_ASSIST_TIMEOUT: Duration = Duration::from_secs(300);
 const DEFAULT_MAX_LOADED_MODELS: usize = 3;
 const DEFAULT_MAX_QUEUE: usize = 512;
@@ -113,6 +114,13 @@ pub struct Config {
     pub assist_model: String,
     /// How long an answer of the assistant's routes may take (`WICK_ASSIST_TIMEOUT`, seconds, default 300).
     pub assist_timeout: Duration,
+    /// Model whose vectors documents are found by (`WICK_EMBED_MODEL`, default `all-minilm`). Another one embeds all
+    /// documents anew.
+    pub embed_model: String,
+    /// Where the tables of documents are if not in the data folder (`WICK_RAG_URI`, such as `s3://bucket/folder`).
+    pub rag_uri: Option<String>,
+    /// Key that commands show the server on its protected routes (`WICK_API_KEY`).
+    pub api_key: Option<Secret>,
     /// Web origins allowed on the assistant's routes beside those allowed everywhere (`WICK_ORIGINS`).
     pub assist_origins: Vec<String>,
 }
@@ -253,6 +261,11 @@ pub fn load(flags: Flags, env: impl Fn(&str) -> Option<String>) -> Result<Config
                 |s| *s > 0,
             )?
             .map_or(DEFAULT_ASSIST_TIMEOUT, Duration::from_secs),
+        embed_model: env
+            .text("WICK_EMBED_MODEL")
+            .unwrap_or_else(|| DEFAULT_EMBED_MODEL.to_owned()),
+        rag_uri: env.text("WICK_RAG_URI"),
+        api_key: env.text("WICK_API_KEY").map(Secret::new),
         assist_origins: env.list("WICK_ORIGINS"),
     })
 }

@@ -17,7 +17,9 @@ use super::App;
 use super::catalog::Model;
 use super::error::{ApiError, Route};
 
-use body::AssistBody;
+pub(crate) use body::AssistBody;
+#[cfg(feature = "rag")]
+pub(crate) use body::{read as read_body, receive};
 
 /// All of them.
 pub(crate) fn router() -> Router<App> {

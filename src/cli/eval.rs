@@ -23,6 +23,9 @@ enum What {
     Fim,
     /// Explaining SQL.
     Explain,
+    /// Finding the coach's articles; the model is an embedding model.
+    #[cfg(feature = "rag")]
+    Rag,
 }
 
 /// What to measure.
@@ -31,9 +34,9 @@ pub(crate) struct Arguments {
     /// The task.
     #[arg(value_enum)]
     task: What,
-    /// A model of the store.
+    /// A model of the store (default for `rag`: the configured embedding model).
     #[arg(long)]
-    model: String,
+    model: Option<String>,
     /// Cases to ask (default: all).
     #[arg(long)]
     cases: Option<usize>,
@@ -57,9 +60,20 @@ pub(crate) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
         no_prune: true,
         ..session.config.clone()
     };
-    if is_from_inside(&arguments.model, &config).map_err(|e| failed(e.into()))? {
+    let task = match arguments.task {
+        What::Sql => Task::Sql,
+        What::Answers => Task::Answers,
+        What::Fim => Task::Fim,
+        What::Explain => Task::Explain,
+        #[cfg(feature = "rag")]
+        What::Rag => return retrieval(arguments, config, own.path(), session.out).await,
+    };
+    let model = arguments
+        .model
+        .ok_or_else(|| CliError::Usage("say which model: --model NAME".to_owned()))?;
+    if is_from_inside(&model, &config).map_err(|e| failed(e.into()))? {
         config.models_dir = own.path().to_owned();
-        unpack(&config, &arguments.model)
+        unpack(&config, &model)
             .await
             .map_err(|e| failed(e.into()))?;
     }
@@ -67,10 +81,10 @@ pub(crate) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
     let app = App::new(config, listen).map_err(|e| failed(e.into()))?;
     let asked = Asked {
         app,
-        model: arguments.model,
+        model,
     };
     let plan = Plan {
-        task: arguments.task.into(),
+        task,
         cases: arguments.cases,
         seed: arguments.seed,
     };
@@ -84,15 +98,52 @@ pub(crate) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
     Ok(print(session.out, &report, arguments.json)?)
 }
 
-impl From<What> for Task {
-    fn from(what: What) -> Task {
-        match what {
-            What::Sql => Task::Sql,
-            What::Answers => Task::Answers,
-            What::Fim => Task::Fim,
-            What::Explain => Task::Explain,
+/// Retrieval over the coach's articles, in a library of its own.
+#[cfg(feature = "rag")]
+async fn retrieval(
+    arguments: Arguments,
+    mut config: Config,
+    folder: &std::path::Path,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
+    if let Some(model) = arguments.model {
+        config.embed_model = model;
+    }
+    let listen = config.listen;
+    let app = App::new(config, listen).map_err(|e| CliError::Serve(e.into()))?;
+    let report = crate::api::rag::measure::recall(&app, folder).await;
+    let report = report.map_err(|e| CliError::Serve(e.into()))?;
+    if arguments.misses {
+        for (name, mode) in &report.modes {
+            mode.misses
+                .iter()
+                .for_each(|miss| eprintln!("{name}: {miss}"));
         }
     }
+    if arguments.json {
+        let report = serde_json::to_string(&report).map_err(io::Error::from)?;
+        return Ok(writeln!(out, "{report}")?);
+    }
+    writeln!(
+        out,
+        "{} ({} numbers), {} passages, indexed in {:.0} ms",
+        report.embedder, report.dimension, report.passages, report.indexing_ms
+    )?;
+    for (name, mode) in &report.modes {
+        let (all, held_out) = (mode.scores.all, mode.scores.held_out);
+        writeln!(
+            out,
+            "{name:<8} recall@5 {:.3} (held out {:.3}), reciprocal rank {:.3} (held out {:.3}), \
+             median {:.1} ms, p95 {:.1} ms",
+            all.recall_at_5,
+            held_out.recall_at_5,
+            all.reciprocal_rank,
+            held_out.reciprocal_rank,
+            mode.median_ms,
+            mode.p95_ms
+        )?;
+    }
+    Ok(())
 }
 
 /// Whether the name means the model inside wick and the store has none of that name.
