@@ -145,8 +145,7 @@ pub fn router(app: App) -> Router {
     let all = ollama::router().merge(compressed);
     #[cfg(feature = "rag")]
     let all = all.merge(rag::router());
-    all
-        .merge(assist::router())
+    all.merge(assist::router())
         .merge(ops::router())
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)

@@ -10,6 +10,8 @@
 
 pub mod chunk;
 pub mod embed;
+#[cfg(all(test, feature = "rag"))]
+mod fake;
 #[cfg(feature = "rag")]
 pub mod jobs;
 #[cfg(feature = "rag")]

@@ -34,6 +34,9 @@ mod openai;
 mod operations;
 #[path = "http/privacy.rs"]
 mod privacy;
+#[cfg(feature = "rag")]
+#[path = "http/rag.rs"]
+mod rag;
 #[path = "http/registry.rs"]
 mod registry;
 #[path = "http/review.rs"]

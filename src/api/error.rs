@@ -454,7 +454,7 @@ fn library_status(error: &LibraryError) -> StatusCode {
         LibraryError::UnknownDocument(_) | LibraryError::UnknownCollection(_) => {
             StatusCode::NOT_FOUND
         }
-        LibraryError::UnknownFormat(_)
+        LibraryError::UnknownFormat
         | LibraryError::CollectionName
         | LibraryError::Read(_)
         | LibraryError::Cancelled => StatusCode::BAD_REQUEST,

@@ -11,6 +11,7 @@ mod upload;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -21,6 +22,7 @@ use tokio::sync::OnceCell;
 use tracing::{error, info};
 use utoipa::OpenApi;
 
+use crate::ops::services::{Health, Service, milliseconds};
 use crate::rag::jobs::Jobs;
 use crate::rag::library::{Library, LibraryOptions};
 use crate::rag::{Hit, Query, Retriever, SearchError};
@@ -98,6 +100,24 @@ impl App {
     pub(crate) async fn rag(&self) -> Result<Arc<Rag>, ApiError> {
         let opened = self.documents.opened.get_or_try_init(|| open(self)).await?;
         Ok(Arc::clone(opened))
+    }
+
+    /// Whether the tables answer.
+    pub(crate) async fn documents_status(&self) -> Service {
+        let started = Instant::now();
+        let status = match self.rag().await {
+            Ok(rag) => match rag.library.check().await {
+                Ok(()) => Health::Up,
+                Err(_) => Health::Down,
+            },
+            Err(_) => Health::Down,
+        };
+        Service {
+            name: "lancedb".to_owned(),
+            url: self.url.to_string(),
+            status,
+            response_time_ms: milliseconds(started),
+        }
     }
 
     /// Opens the library in the background, so that jobs go on without being asked for.

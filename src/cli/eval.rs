@@ -79,10 +79,7 @@ pub(crate) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
     }
     let listen = config.listen;
     let app = App::new(config, listen).map_err(|e| failed(e.into()))?;
-    let asked = Asked {
-        app,
-        model,
-    };
+    let asked = Asked { app, model };
     let plan = Plan {
         task,
         cases: arguments.cases,

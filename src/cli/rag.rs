@@ -77,12 +77,16 @@ async fn remove(args: Removal, session: &mut Session<'_>) -> Result<(), CliError
     let client = &session.client;
     if let Some(name) = args.collection {
         let path = format!("/rag/collections?name={}", in_query(&name));
-        client.call(reqwest::Method::DELETE, &path, &Value::Null).await?;
+        client
+            .call(reqwest::Method::DELETE, &path, &Value::Null)
+            .await?;
         writeln!(session.out, "removed collection '{name}'")?;
     }
     for id in args.ids {
         let path = format!("/rag/documents/{}", in_query(&id));
-        client.call(reqwest::Method::DELETE, &path, &Value::Null).await?;
+        client
+            .call(reqwest::Method::DELETE, &path, &Value::Null)
+            .await?;
         writeln!(session.out, "removed '{id}'")?;
     }
     Ok(())

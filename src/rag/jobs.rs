@@ -5,6 +5,8 @@
 
 mod disk;
 mod incoming;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -165,7 +167,10 @@ impl Job {
     /// Passages of what is read, and how many of them have vectors.
     pub fn passages(&self) -> (usize, usize) {
         let sum = |n: fn(&JobDocument) -> usize| self.documents.iter().map(n).sum();
-        (sum(|d| d.passages.unwrap_or(0)), sum(|d| d.passages_embedded))
+        (
+            sum(|d| d.passages.unwrap_or(0)),
+            sum(|d| d.passages_embedded),
+        )
     }
 
     /// What became of its documents.
@@ -410,7 +415,10 @@ impl Jobs {
 pub fn is_job_id(text: &str) -> bool {
     let digits = text.strip_prefix("job_");
     digits.is_some_and(|digits| {
-        digits.len() == 32 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        digits.len() == 32
+            && digits
+                .bytes()
+                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     })
 }
 

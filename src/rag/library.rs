@@ -11,6 +11,8 @@ mod catalog;
 mod embedders;
 mod folder;
 mod search;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -21,11 +23,11 @@ use super::embed::EmbedError;
 use super::read::ReadError;
 use super::tables::{Chunks, CollectionRow, Layout, TableError, Tables};
 
+pub use super::tables::StoredDocument;
 pub use add::{Added, Batch, NewDocument, Progress};
 pub use catalog::{Collection, Page};
-pub use super::tables::StoredDocument;
-pub use search::Found;
 pub use folder::{Backup, FolderError, backup, restore};
+pub use search::Found;
 
 use catalog::Catalog;
 use folder::{Folder, WriteGuard};
@@ -93,7 +95,9 @@ pub enum LibraryError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// The tables were written by a later version of this program.
-    #[error("the documents were stored by a newer version (schema {found}, this one knows {SCHEMA})")]
+    #[error(
+        "the documents were stored by a newer version (schema {found}, this one knows {SCHEMA})"
+    )]
     Newer {
         /// Their version.
         found: u32,
@@ -108,8 +112,8 @@ pub enum LibraryError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A file of a kind that is not read.
-    #[error("'{0}' is of a kind that is not read: send txt, md, html, pdf, docx, csv or json")]
-    UnknownFormat(String),
+    #[error("files of this kind are not read: send txt, md, html, pdf, docx, csv or json")]
+    UnknownFormat,
     /// The document is not there, or not the tenant's.
     #[error("there is no document '{0}'")]
     UnknownDocument(String),
@@ -210,7 +214,10 @@ impl Library {
                 .collect();
             if !leftovers.is_empty() {
                 let documents = leftovers.len();
-                info!(documents, "removing passages of {documents} documents that were never whole");
+                info!(
+                    documents,
+                    "removing passages of {documents} documents that were never whole"
+                );
                 chunks.remove(&leftovers).await?;
             }
         }
@@ -307,7 +314,11 @@ impl Library {
     }
 
     /// Rows of documents go first: from then on their passages are not found, whatever happens.
-    async fn remove_all(&self, ids: &[String], _writing: &WriteGuard<'_>) -> Result<(), LibraryError> {
+    async fn remove_all(
+        &self,
+        ids: &[String],
+        _writing: &WriteGuard<'_>,
+    ) -> Result<(), LibraryError> {
         self.remove_rows(ids).await?;
         for chunks in self.chunks() {
             chunks.remove(ids).await?;
@@ -319,6 +330,11 @@ impl Library {
         self.inner.tables.remove_documents(ids).await?;
         self.change(|state| state.catalog.remove(ids));
         Ok(())
+    }
+
+    /// Whether the tables can be read.
+    pub async fn check(&self) -> Result<(), LibraryError> {
+        Ok(self.inner.tables.check().await?)
     }
 
     /// Takes care of the tables: joins small files, takes new rows into the indexes, makes the graph where there are
@@ -360,7 +376,13 @@ impl Library {
     }
 
     fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        look(&self.inner.state.read().unwrap_or_else(PoisonError::into_inner))
+        look(
+            &self
+                .inner
+                .state
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -400,7 +422,10 @@ pub fn new_id() -> String {
 pub fn is_id(text: &str) -> bool {
     let digits = text.strip_prefix("doc_");
     digits.is_some_and(|digits| {
-        digits.len() == 32 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        digits.len() == 32
+            && digits
+                .bytes()
+                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     })
 }
 

@@ -13,9 +13,9 @@ mod rows;
 use std::error::Error;
 use std::sync::Arc;
 
+use futures_util::TryStreamExt;
 use lancedb::arrow::arrow_array::RecordBatch;
 use lancedb::arrow::arrow_schema::Schema;
-use futures_util::TryStreamExt;
 use lancedb::index::Index;
 use lancedb::index::scalar::{
     BTreeIndexBuilder, BitmapIndexBuilder, FtsIndexBuilder, FullTextSearchQuery,
@@ -292,6 +292,11 @@ impl Tables {
         Ok(())
     }
 
+    pub(super) async fn check(&self) -> Result<(), TableError> {
+        self.documents.count_rows(None).await?;
+        Ok(())
+    }
+
     /// Fewer, larger files, and no old versions.
     pub(super) async fn tidy(&self) -> Result<(), TableError> {
         for table in [&self.documents, &self.collections, &self.settings] {
@@ -552,4 +557,3 @@ fn best_first(mut found: Vec<FoundRow>) -> Vec<FoundRow> {
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
     found
 }
-

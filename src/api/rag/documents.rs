@@ -123,7 +123,8 @@ pub(super) async fn list(
     Extension(caller): Extension<Caller>,
     query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Listed>, AssistError> {
-    let Query(query) = query.map_err(|_| wire::wrong("limit", "must be a whole number, 0 or more"))?;
+    let Query(query) =
+        query.map_err(|_| wire::wrong("limit", "must be a whole number, 0 or more"))?;
     let limit = query.limit.unwrap_or(PAGE);
     if !(1..=LARGEST_PAGE).contains(&limit) {
         let problem = format!("must be from 1 to {LARGEST_PAGE}");

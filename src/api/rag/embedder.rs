@@ -78,7 +78,12 @@ impl EngineEmbedder {
 
 impl Embedder for EngineEmbedder {
     fn facts(&self) -> BoxFuture<'_, Result<EmbedderFacts, EmbedError>> {
-        async move { self.look().await.map_err(|error| absent(self.name(), error)) }.boxed()
+        async move {
+            self.look()
+                .await
+                .map_err(|error| absent(self.name(), error))
+        }
+        .boxed()
     }
 
     fn embed<'a>(
@@ -100,7 +105,10 @@ fn weights(model: &Model) -> String {
 fn absent(model: &str, error: ApiError) -> EmbedError {
     EmbedError {
         model: model.to_owned(),
-        passes: matches!(error, ApiError::Engine(EngineError::Busy | EngineError::Stopped)),
+        passes: matches!(
+            error,
+            ApiError::Engine(EngineError::Busy | EngineError::Stopped)
+        ),
         source: Box::new(error),
     }
 }

@@ -89,9 +89,8 @@ async fn ask(
         let started = Instant::now();
         let found = library.search(&query, embedder).await?;
         times.push(milliseconds(started));
-        let is_right = |hit: &Hit| {
-            hit.metadata.get("article") == Some(&Label::Text(question.article.clone()))
-        };
+        let is_right =
+            |hit: &Hit| hit.metadata.get("article") == Some(&Label::Text(question.article.clone()));
         let rank = found.hits.iter().position(is_right);
         if rank.is_none() {
             misses.push(format!("{}: {}", question.article, question.question));

@@ -115,7 +115,10 @@ impl SearchRequest {
             return Err(wrong("query", "must not be empty"));
         }
         if self.query.len() > QUERY_BYTES {
-            return Err(wrong("query", &format!("must have at most {QUERY_BYTES} bytes")));
+            return Err(wrong(
+                "query",
+                &format!("must have at most {QUERY_BYTES} bytes"),
+            ));
         }
         let k = self.k.unwrap_or(HITS);
         if !(1..=MOST_HITS).contains(&k) {

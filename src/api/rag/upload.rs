@@ -6,15 +6,15 @@ use axum::extract::multipart::Field;
 use serde_json::{Map, Value};
 
 use crate::access::Caller;
-use crate::api::assist::{receive, read_body};
+use crate::api::assist::{read_body, receive};
 use crate::api::error::ApiError;
 use crate::rag::jobs::{Incoming, IncomingFile, Job};
 use crate::rag::library::LibraryError;
 use crate::rag::read::{Format, MOST_BYTES};
 
+use super::Rag;
 use super::documents::NewText;
 use super::wire::{self, wrong};
-use super::Rag;
 
 pub(super) const BAD_FORM: &str = "the form cannot be read: send it again";
 /// Files of one form.
@@ -38,11 +38,7 @@ struct Facts {
 }
 
 /// Files of a form, written to the disk as they come.
-pub(super) async fn form(
-    rag: &Rag,
-    caller: &Caller,
-    mut form: Multipart,
-) -> Result<Job, ApiError> {
+pub(super) async fn form(rag: &Rag, caller: &Caller, mut form: Multipart) -> Result<Job, ApiError> {
     let mut incoming = rag.jobs.begin(&caller.tenant)?;
     let mut facts = Facts::default();
     let mut total = 0;
@@ -145,7 +141,9 @@ impl Facts {
             }
         }
         let Ok(text) = String::from_utf8(bytes) else {
-            return Err(ApiError::BadRequest("a field of the form is not text".to_owned()));
+            return Err(ApiError::BadRequest(
+                "a field of the form is not text".to_owned(),
+            ));
         };
         match name.as_str() {
             "collection" => self.collection = Some(text),
@@ -166,7 +164,7 @@ fn check_kind(field: &str, name: &str) -> Result<(), ApiError> {
     match Format::of_name(name) {
         Some(_) => Ok(()),
         None => {
-            let problem = LibraryError::UnknownFormat(name.to_owned()).to_string();
+            let problem = LibraryError::UnknownFormat;
             Err(wrong(field, &format!("is wrong: {problem}")))
         }
     }

@@ -184,9 +184,7 @@ impl<T> OneOrMany<T> {
 }
 
 /// The filter of a search; every label has one value or a list of them.
-pub(super) fn filter(
-    fields: BTreeMap<String, OneOrMany<Value>>,
-) -> Result<Filter, ApiError> {
+pub(super) fn filter(fields: BTreeMap<String, OneOrMany<Value>>) -> Result<Filter, ApiError> {
     if fields.len() > MOST_LABELS {
         return Err(wrong("filter", "has too many labels"));
     }
@@ -230,9 +228,10 @@ fn label(field: &str, value: Value) -> Result<Label, ApiError> {
             let problem = format!("must have texts of at most {LABEL_BYTES} bytes");
             Err(wrong(field, &problem))
         }
-        Value::Null | Value::Array(_) | Value::Object(_) => {
-            Err(wrong(field, "must have texts, numbers, true or false as values"))
-        }
+        Value::Null | Value::Array(_) | Value::Object(_) => Err(wrong(
+            field,
+            "must have texts, numbers, true or false as values",
+        )),
     }
 }
 
@@ -336,7 +335,12 @@ mod tests {
         let good = url(Some("https://example.org/a?b=c".to_owned())).unwrap();
         assert_eq!(good.as_deref(), Some("https://example.org/a?b=c"));
         assert_eq!(url(Some(String::new())).unwrap(), None);
-        for bad in ["javascript:alert(1)", "file:///etc/passwd", "https://a b", "x"] {
+        for bad in [
+            "javascript:alert(1)",
+            "file:///etc/passwd",
+            "https://a b",
+            "x",
+        ] {
             assert!(url(Some(bad.to_owned())).is_err(), "{bad}");
         }
     }

@@ -62,7 +62,9 @@ struct Document {
 pub(super) async fn run(args: Arguments, session: &mut Session<'_>) -> Result<(), CliError> {
     let files = files(&args.paths)?;
     if files.is_empty() {
-        return Err(CliError::Usage("there are no files that can be read".to_owned()));
+        return Err(CliError::Usage(
+            "there are no files that can be read".to_owned(),
+        ));
     }
     if files.len() > 1 && (args.title.is_some() || args.url.is_some()) {
         let text = "--title and --url can only be given with one file";
@@ -93,11 +95,7 @@ pub(super) async fn run(args: Arguments, session: &mut Session<'_>) -> Result<()
 }
 
 /// Sends files and waits for the end of their job.
-async fn send(
-    args: &Arguments,
-    group: &[PathBuf],
-    session: &Session<'_>,
-) -> Result<Job, CliError> {
+async fn send(args: &Arguments, group: &[PathBuf], session: &Session<'_>) -> Result<Job, CliError> {
     let name = match group {
         [one] => name_of(one),
         many => format!("{} files", many.len()),
@@ -159,7 +157,11 @@ impl Form {
             })?;
             // As browsers write names.
             let name = name_of(path).replace('"', "%22").replace(['\r', '\n'], " ");
-            self.part(&mut body, &format!("name=\"file\"; filename=\"{name}\""), &bytes);
+            self.part(
+                &mut body,
+                &format!("name=\"file\"; filename=\"{name}\""),
+                &bytes,
+            );
         }
         body.extend_from_slice(format!("--{}--\r\n", self.boundary).as_bytes());
         Ok(body)
@@ -218,13 +220,18 @@ fn groups(files: Vec<PathBuf>) -> Vec<Vec<PathBuf>> {
             bytes = 0;
         }
         bytes += size;
-        groups.last_mut().expect("a group was just begun").push(file);
+        groups
+            .last_mut()
+            .expect("a group was just begun")
+            .push(file);
     }
     groups
 }
 
 fn name_of(path: &Path) -> String {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     name.unwrap_or_default()
 }
 
@@ -263,15 +270,23 @@ mod tests {
     async fn files_are_sent_and_followed() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("in")).unwrap();
-        for (name, text) in [("in/a.txt", "alpha"), ("in/b.md", "# B"), ("in/c.exe", "no")] {
+        for (name, text) in [
+            ("in/a.txt", "alpha"),
+            ("in/b.md", "# B"),
+            ("in/c.exe", "no"),
+        ] {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
-        let running = json!({"state": "running", "passages": 2, "passages_embedded": 1, "documents": []});
+        let running =
+            json!({"state": "running", "passages": 2, "passages_embedded": 1, "documents": []});
         let done = json!({"state": "done", "passages": 2, "passages_embedded": 2, "documents": [
             {"document_id": "doc_1", "name": "a.txt"},
             {"document_id": "doc_2", "name": "b.md", "duplicate": true}]});
         let server = TestServer::start([
-            ("POST /rag/documents", Answer::new(202, "{\"job_id\":\"job_1\"}")),
+            (
+                "POST /rag/documents",
+                Answer::new(202, "{\"job_id\":\"job_1\"}"),
+            ),
             ("GET /rag/jobs/job_1", Answer::ok(running.to_string())),
             ("GET /rag/jobs/job_1", Answer::ok(done.to_string())),
         ])
@@ -288,7 +303,13 @@ mod tests {
         assert_eq!(out, "doc_1  a.txt\ndoc_2  b.md (was there)\n");
         let sent = server.bytes("POST /rag/documents");
         let sent = String::from_utf8_lossy(&sent[0]);
-        for part in ["name=\"collection\"", "home", "filename=\"a.txt\"", "alpha", "# B"] {
+        for part in [
+            "name=\"collection\"",
+            "home",
+            "filename=\"a.txt\"",
+            "alpha",
+            "# B",
+        ] {
             assert!(sent.contains(part), "{part}: {sent}");
         }
         assert!(!sent.contains("c.exe"));

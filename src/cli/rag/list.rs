@@ -59,11 +59,21 @@ async fn documents(
     session: &Session<'_>,
 ) -> Result<Vec<Vec<String>>, CliError> {
     let now = Timestamp::now();
-    let mut rows = vec![header(&["ID", "TITLE", "COLLECTION", "PASSAGES", "SIZE", "ADDED"])];
+    let mut rows = vec![header(&[
+        "ID",
+        "TITLE",
+        "COLLECTION",
+        "PASSAGES",
+        "SIZE",
+        "ADDED",
+    ])];
     let mut after = String::new();
     loop {
         let collection = collection.map(|name| format!("&collection={}", in_query(name)));
-        let path = format!("/rag/documents?limit=500{}{after}", collection.unwrap_or_default());
+        let path = format!(
+            "/rag/documents?limit=500{}{after}",
+            collection.unwrap_or_default()
+        );
         let page: Page = session.client.get(&path).await?;
         rows.extend(page.documents.into_iter().map(|document| {
             vec![
@@ -72,7 +82,7 @@ async fn documents(
                 document.collection,
                 document.passages.to_string(),
                 human::size(document.size_bytes),
-                human::time(Some(document.created_at), now),
+                human::time(document.created_at, now),
             ]
         }));
         match page.next {

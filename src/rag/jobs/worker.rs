@@ -130,7 +130,7 @@ impl Work<'_> {
                     document.bytes_read = document.size_bytes;
                 }),
                 // Whatever concerns the document alone leaves the others be.
-                Err(error @ (LibraryError::Read(_) | LibraryError::UnknownFormat(_))) => {
+                Err(error @ (LibraryError::Read(_) | LibraryError::UnknownFormat)) => {
                     self.fail(at, &error).await;
                 }
                 Err(error) => return Err(error),
@@ -184,7 +184,7 @@ impl Work<'_> {
     async fn fail(&self, at: usize, error: &LibraryError) {
         let (state, can_retry) = match error {
             LibraryError::Cancelled => (JobState::Cancelled, false),
-            LibraryError::Read(_) | LibraryError::UnknownFormat(_) => (JobState::Failed, false),
+            LibraryError::Read(_) | LibraryError::UnknownFormat => (JobState::Failed, false),
             _ => (JobState::Failed, true),
         };
         if can_retry {

@@ -96,7 +96,10 @@ struct Cut {
 impl Library {
     /// Begins to add documents. Where the embedder is another than before, all documents are embedded anew first;
     /// searches go on with what was there.
-    pub async fn batch<'a>(&'a self, embedder: &'a dyn Embedder) -> Result<Batch<'a>, LibraryError> {
+    pub async fn batch<'a>(
+        &'a self,
+        embedder: &'a dyn Embedder,
+    ) -> Result<Batch<'a>, LibraryError> {
         let facts = embedder.facts().await?;
         let chunks = self.align(embedder, &facts).await?;
         Ok(Batch {
@@ -216,10 +219,7 @@ impl Batch<'_> {
     /// Writes what waits: passages, then the rows that make them documents.
     pub async fn flush(&mut self) -> Result<(), LibraryError> {
         let writing = self.library.writing().await?;
-        if !self.rows.is_empty() {
-            self.chunks.add(&self.rows).await?;
-            self.rows.clear();
-        }
+        self.write_passages().await?;
         if !self.whole.is_empty() {
             let tables = &self.library.inner.tables;
             tables.add_documents(&self.whole).await?;
@@ -228,6 +228,14 @@ impl Batch<'_> {
                 .change(|state| whole.for_each(|document| state.catalog.add(document)));
         }
         drop(writing);
+        Ok(())
+    }
+
+    pub(super) async fn write_passages(&mut self) -> Result<(), LibraryError> {
+        if !self.rows.is_empty() {
+            self.chunks.add(&self.rows).await?;
+            self.rows.clear();
+        }
         Ok(())
     }
 
@@ -266,8 +274,7 @@ impl Batch<'_> {
 }
 
 fn cut(new: &NewDocument, context_tokens: usize, count: TokenCounter) -> Result<Cut, LibraryError> {
-    let format = Format::of_name(&new.name)
-        .ok_or_else(|| LibraryError::UnknownFormat(new.name.clone()))?;
+    let format = Format::of_name(&new.name).ok_or(LibraryError::UnknownFormat)?;
     let document = read(&new.bytes, format)?;
     let given = new.title.clone().or(document.title.clone());
     let title = given.filter(|title| !title.trim().is_empty());
@@ -309,12 +316,7 @@ fn cut(new: &NewDocument, context_tokens: usize, count: TokenCounter) -> Result<
 
 /// What stands before a passage, so that it is found by what it is about: the title and its headings, within so
 /// many tokens.
-fn lead(
-    title: &str,
-    headings: &[String],
-    tokens: usize,
-    count: &impl Fn(&str) -> usize,
-) -> String {
+fn lead(title: &str, headings: &[String], tokens: usize, count: &impl Fn(&str) -> usize) -> String {
     let below = headings.iter().filter(|heading| *heading != title);
     let whole: Vec<&str> = std::iter::once(title)
         .chain(below.map(String::as_str))
@@ -342,7 +344,9 @@ fn lead(
 /// The name of a file without its folders and its ending.
 fn stem(name: &str) -> &str {
     let path = std::path::Path::new(name);
-    path.file_stem().and_then(|stem| stem.to_str()).unwrap_or(name)
+    path.file_stem()
+        .and_then(|stem| stem.to_str())
+        .unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -371,7 +375,11 @@ mod tests {
             url: None,
             name: "notes/long.md".to_owned(),
             metadata: Metadata::new(),
-            bytes: format!("# One heading of several words\n\n{}", "Some words. ".repeat(400)).into_bytes(),
+            bytes: format!(
+                "# One heading of several words\n\n{}",
+                "Some words. ".repeat(400)
+            )
+            .into_bytes(),
         };
         for context_tokens in [10, 64, 4096] {
             let cut = cut(&new, context_tokens, Arc::new(words)).unwrap();
@@ -381,7 +389,10 @@ mod tests {
                 assert!(words(&row.text) <= most, "{}: {most}", row.text);
                 assert!(row.text[row.lead_bytes..].starts_with("Some words."));
             }
-            assert_eq!(cut.rows.last().unwrap().position.passage, cut.rows.len() - 1);
+            assert_eq!(
+                cut.rows.last().unwrap().position.passage,
+                cut.rows.len() - 1
+            );
         }
     }
 }

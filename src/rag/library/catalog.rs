@@ -213,7 +213,10 @@ impl Catalog {
     }
 
     fn of_tenant(&self, tenant: &str) -> impl Iterator<Item = &Collection> {
-        self.collections.get(tenant).into_iter().flat_map(BTreeMap::values)
+        self.collections
+            .get(tenant)
+            .into_iter()
+            .flat_map(BTreeMap::values)
     }
 
     pub(super) fn passages(&self) -> usize {

@@ -133,9 +133,8 @@ impl Library {
         let _writing = self.writing().await?;
         let held: HashSet<String> = new.document_ids().await?.into_iter().collect();
         let documents = self.read(|state| state.catalog.all());
-        let lacks = |document: &Arc<StoredDocument>| {
-            document.passages > 0 && !held.contains(&document.id)
-        };
+        let lacks =
+            |document: &Arc<StoredDocument>| document.passages > 0 && !held.contains(&document.id);
         if documents.iter().any(lacks) {
             return Ok(false);
         }

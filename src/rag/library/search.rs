@@ -103,7 +103,9 @@ impl Look<'_> {
             source: error.source,
         })?;
         let vector = vectors.into_iter().next().unwrap_or_default();
-        let found = self.chunks.nearest(&vector, self.within, limit, self.nearness);
+        let found = self
+            .chunks
+            .nearest(&vector, self.within, limit, self.nearness);
         found.await.map_err(SearchError::Tables)
     }
 

@@ -237,13 +237,19 @@ pub(super) fn collections(batch: &RecordBatch) -> Result<Vec<CollectionRow>, Tab
     let (tenants, names) = (texts_in(batch, "tenant")?, texts_in(batch, "name")?);
     let descriptions = texts_in(batch, "description")?;
     let created = numbers::<Int64Type>(batch, "created_ms")?;
-    let rows = tenants.into_iter().zip(names).zip(descriptions).zip(created);
-    let rows = rows.map(|(((tenant, name), description), created_ms)| CollectionRow {
-        tenant,
-        name,
-        description,
-        created_ms,
-    });
+    let rows = tenants
+        .into_iter()
+        .zip(names)
+        .zip(descriptions)
+        .zip(created);
+    let rows = rows.map(
+        |(((tenant, name), description), created_ms)| CollectionRow {
+            tenant,
+            name,
+            description,
+            created_ms,
+        },
+    );
     Ok(rows.collect())
 }
 
@@ -257,7 +263,7 @@ pub(super) fn documents(batch: &RecordBatch) -> Result<Vec<StoredDocument>, Tabl
     let sizes = numbers::<UInt64Type>(batch, "size_bytes")?;
     let passages = numbers::<UInt32Type>(batch, "passages")?;
     let created = numbers::<Int64Type>(batch, "created_ms")?;
-    let row = |at: usize| {
+    let row = |at: usize| -> Result<StoredDocument, TableError> {
         Ok(StoredDocument {
             id: ids[at].clone(),
             tenant: tenants[at].clone(),
@@ -281,7 +287,8 @@ pub(super) fn texts(batch: &RecordBatch) -> Result<Vec<ChunkRow>, TableError> {
     let (tenants, collections) = (texts_in(batch, "tenant")?, texts_in(batch, "collection")?);
     let lists = column(batch, "labels")?;
     let lists = lists.as_list_opt::<i32>().ok_or("labels are no list")?;
-    let rows = found.into_iter().enumerate().map(|(at, row)| {
+    let rows = found.into_iter().enumerate();
+    let rows = rows.map(|(at, row)| -> Result<ChunkRow, TableError> {
         let labels = lists.value(at);
         let labels = labels.as_string_opt::<i32>().ok_or("a label is no text")?;
         Ok(ChunkRow {
@@ -323,7 +330,7 @@ fn found_in(batch: &RecordBatch) -> Result<Vec<FoundRow>, TableError> {
         .ok_or("page is no number")?;
     let headings = texts_in(batch, "headings")?;
     let offsets = numbers::<UInt64Type>(batch, "offset")?;
-    let row = |at: usize| {
+    let row = |at: usize| -> Result<FoundRow, TableError> {
         Ok(FoundRow {
             document_id: ids[at].clone(),
             text: texts[at].clone(),
