@@ -11,7 +11,7 @@ mod upload;
 mod wire;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -28,10 +28,12 @@ use crate::rag::library::{Library, LibraryOptions};
 use crate::rag::{Hit, Query, Retriever, SearchError};
 
 use super::App;
-use super::error::ApiError;
+use super::error::{ApiError, Route};
 
 pub(crate) use embedder::EngineEmbedder;
 
+/// How often it is looked whether an embedder came.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Below the data folder.
 const FOLDER: &str = "rag";
 
@@ -120,12 +122,17 @@ impl App {
         }
     }
 
-    /// Opens the library in the background, so that jobs go on without being asked for.
+    /// Opens the library in the background once there is something to do: documents from before, or an embedder for
+    /// the articles. Who has neither pays nothing for it.
     pub(crate) fn start_rag(&self) {
         let app = self.clone();
         tokio::spawn(async move {
-            if app.config.data_dir.is_none() {
+            let Some(folder) = app.config.data_dir.as_ref().map(|dir| dir.join(FOLDER)) else {
                 return info!("there is no folder for documents: set WICK_DATA to have some");
+            };
+            let name = &app.config.embed_model;
+            while !folder.exists() && app.model(Route::Embed, name).await.is_err() {
+                tokio::time::sleep(PATIENCE).await;
             }
             if let Err(error) = app.rag().await {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);

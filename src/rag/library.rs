@@ -76,6 +76,8 @@ struct Inner {
     options: LibraryOptions,
     folder: Folder,
     tables: Tables,
+    /// Held while documents are embedded anew.
+    aligning: tokio::sync::Mutex<()>,
     state: RwLock<State>,
 }
 
@@ -171,6 +173,7 @@ impl Library {
                 options,
                 folder,
                 tables,
+                aligning: tokio::sync::Mutex::default(),
                 state: RwLock::default(),
             }),
         };

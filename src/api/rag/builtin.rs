@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tracing::{debug, info};
@@ -12,12 +11,10 @@ use crate::rag::embed::Embedder;
 use crate::rag::library::{BUILTIN_TENANT, Library, LibraryError, NewDocument, new_id};
 use crate::rag::{Label, Metadata};
 
-use super::Rag;
+use super::{PATIENCE, Rag};
 
 /// The collection of the articles.
 const COLLECTION: &str = "library";
-/// How often it is tried while the embedder is not there.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Documents looked through at a time.
 const PAGE: usize = 500;
 

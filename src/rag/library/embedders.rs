@@ -30,6 +30,8 @@ impl Library {
         embedder: &dyn Embedder,
         facts: &EmbedderFacts,
     ) -> Result<Arc<Chunks>, LibraryError> {
+        // Whoever else is at it finds everything done.
+        let _aligning = self.inner.aligning.lock().await;
         let current = self.read(|state| state.current.clone());
         match current {
             Some(chunks) if chunks.generation.embedder == facts.id => Ok(chunks),
