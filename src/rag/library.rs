@@ -421,17 +421,6 @@ pub fn new_id() -> String {
     format!("doc_{}", hex::encode(rand::random::<[u8; 16]>()))
 }
 
-/// Whether a text can be a document's id.
-pub fn is_id(text: &str) -> bool {
-    let digits = text.strip_prefix("doc_");
-    digits.is_some_and(|digits| {
-        digits.len() == 32
-            && digits
-                .bytes()
-                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    })
-}
-
 fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }

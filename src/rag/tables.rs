@@ -557,3 +557,48 @@ fn best_first(mut found: Vec<FoundRow>) -> Vec<FoundRow> {
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_hold_nothing_that_a_caller_wrote() {
+        let nasty = "x') OR 1=1; DROP TABLE documents; --";
+        let within = Within {
+            scopes: vec![scope_key(nasty, nasty), scope_key("t", "c")],
+            labels: vec![vec![label_key(nasty, &Label::Text(nasty.to_owned()))]],
+            without: vec!["doc_0a".to_owned()],
+        };
+        let condition = within.condition();
+        for part in ["DROP", "OR 1", ";", "--"] {
+            assert!(!condition.contains(part), "{condition}");
+        }
+        let quotes = condition.matches('\'').count();
+        assert_eq!(quotes, 2 * 4, "{condition}");
+        assert!(condition.ends_with("document_id NOT IN ('doc_0a')"));
+    }
+
+    #[test]
+    fn keys_differ_where_texts_do() {
+        let text = |text: &str| Label::Text(text.to_owned());
+        let keys = [
+            scope_key("a", "bc"),
+            scope_key("ab", "c"),
+            scope_key("", "abc"),
+            label_key("a", &text("1")),
+            label_key("a", &Label::Number(1.0)),
+            label_key("a", &text("true")),
+            label_key("a", &Label::Bool(true)),
+        ];
+        let different: std::collections::HashSet<_> = keys.iter().collect();
+        assert_eq!(different.len(), keys.len());
+        assert_eq!(scope_key("a", "b"), scope_key("a", "b"));
+    }
+
+    #[test]
+    #[should_panic(expected = "ids are made here")]
+    fn an_id_that_was_not_made_here_goes_no_further() {
+        quoted(&["x' OR '1'='1".to_owned()]);
+    }
+}

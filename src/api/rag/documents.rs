@@ -135,7 +135,7 @@ pub(super) async fn list(
     let page = rag
         .library
         .documents(&caller.tenant, collection, after, limit);
-    let documents = page.documents.iter().map(|d| d.as_ref().into());
+    let documents = page.documents.iter().map(|d| DocumentView::from(&**d));
     Ok(Json(Listed {
         documents: documents.collect(),
         next: page.next,
@@ -155,7 +155,7 @@ pub(super) async fn one(
     let rag = app.rag().await?;
     let document = rag.library.document(&caller.tenant, &id);
     let document = document.ok_or_else(|| unknown(id))?;
-    Ok(Json(document.as_ref().into()))
+    Ok(Json(DocumentView::from(&*document)))
 }
 
 /// Removes a document.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{Library, LibraryError, check_collection, now_ms};
 use crate::rag::Metadata;
 use crate::rag::chunk::{Limits, chunks};
-use crate::rag::embed::{Embedder, EmbedderFacts, TokenCounter, by_words};
+use crate::rag::embed::{EmbedError, Embedder, EmbedderFacts, EmbedderId, TokenCounter, by_words};
 use crate::rag::read::{Format, read};
 use crate::rag::tables::{ChunkRow, Chunks, ROWS_AT_ONCE, StoredDocument, label_key};
 
@@ -265,12 +265,31 @@ impl Batch<'_> {
 
     async fn embed(&mut self, rows: Vec<ChunkRow>) -> Result<(), LibraryError> {
         let texts = rows.iter().map(|row| row.text.clone()).collect();
-        let vectors = self.embedder.embed(&self.facts.id, texts).await?;
+        let vectors = vectors(self.embedder, &self.facts.id, texts).await?;
         let with_vectors = rows.into_iter().zip(vectors);
         self.rows
             .extend(with_vectors.map(|(row, vector)| ChunkRow { vector, ..row }));
         Ok(())
     }
+}
+
+/// As many vectors as texts, or an error.
+pub(super) async fn vectors(
+    embedder: &dyn Embedder,
+    id: &EmbedderId,
+    texts: Vec<String>,
+) -> Result<Vec<Vec<f32>>, EmbedError> {
+    let wanted = texts.len();
+    let vectors = embedder.embed(id, texts).await?;
+    if vectors.len() == wanted {
+        return Ok(vectors);
+    }
+    let problem = format!("{} vectors came for {wanted} texts", vectors.len());
+    Err(EmbedError {
+        model: id.model.clone(),
+        passes: false,
+        source: problem.into(),
+    })
 }
 
 fn cut(new: &NewDocument, context_tokens: usize, count: TokenCounter) -> Result<Cut, LibraryError> {

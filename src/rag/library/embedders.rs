@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tracing::info;
 
+use super::add::vectors;
 use super::{Library, LibraryError};
 use crate::rag::embed::{Embedder, EmbedderFacts, EmbedderId};
 use crate::rag::tables::{ChunkRow, Chunks, Generation, Layout, StoredDocument};
@@ -186,7 +187,7 @@ async fn with_vectors(
 ) -> Result<Vec<ChunkRow>, LibraryError> {
     for some in rows.chunks_mut(TEXTS_AT_ONCE) {
         let texts = some.iter().map(|row| row.text.clone()).collect();
-        let vectors = embedder.embed(id, texts).await?;
+        let vectors = vectors(embedder, id, texts).await?;
         for (row, vector) in some.iter_mut().zip(vectors) {
             row.vector = vector;
         }

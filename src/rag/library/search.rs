@@ -3,6 +3,7 @@
 use tracing::warn;
 
 use super::Library;
+use super::add::vectors;
 use crate::rag::embed::Embedder;
 use crate::rag::rank::fuse;
 use crate::rag::tables::{Chunks, FoundRow, Nearness, Within};
@@ -97,7 +98,7 @@ impl Look<'_> {
 
     async fn by_meaning(&self, limit: usize) -> Result<Vec<FoundRow>, SearchError> {
         let id = &self.chunks.generation.embedder;
-        let vectors = self.embedder.embed(id, vec![self.text.to_owned()]).await;
+        let vectors = vectors(self.embedder, id, vec![self.text.to_owned()]).await;
         let vectors = vectors.map_err(|error| SearchError::Embedder {
             model: error.model,
             source: error.source,

@@ -121,6 +121,27 @@ async fn documents_are_added_found_listed_and_removed() {
 }
 
 #[tokio::test]
+async fn a_question_without_words_that_tell_finds_by_meaning_alone() {
+    let (folder, fake) = (tempfile::tempdir().unwrap(), Fake::new("fake", 64));
+    let library = open(&folder).await;
+    let new = document("t", "a.txt", "Who is it that the bell tolls for?");
+    library.add(new, &fake).await.unwrap();
+    for text in ["who is it?", "the", "?!", "\u{0}"] {
+        let words = titles(&library, &fake, &query("t", text, Mode::Text)).await;
+        assert!(words.is_empty(), "{text}: {words:?}");
+        assert_eq!(
+            titles(&library, &fake, &query("t", text, Mode::Hybrid)).await,
+            ["a"]
+        );
+    }
+    assert!(
+        titles(&library, &fake, &query("t", "  ", Mode::Hybrid))
+            .await
+            .is_empty()
+    );
+}
+
+#[tokio::test]
 async fn everything_is_there_after_a_restart() {
     let (folder, fake) = (tempfile::tempdir().unwrap(), Fake::new("fake", 64));
     let library = open(&folder).await;
