@@ -26,6 +26,9 @@ enum What {
     /// Finding the coach's articles; the model is an embedding model.
     #[cfg(feature = "rag")]
     Rag,
+    /// Times of searches over as many made-up passages as --cases says (default: 5000, 20000 and 100000).
+    #[cfg(feature = "rag")]
+    Search,
 }
 
 /// What to measure.
@@ -66,6 +69,8 @@ pub(crate) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
         What::Fim => Task::Fim,
         What::Explain => Task::Explain,
         #[cfg(feature = "rag")]
+        What::Search => return searches(arguments.cases, own.path(), session.out).await,
+        #[cfg(feature = "rag")]
         What::Rag => return retrieval(arguments, config, own.path(), session.out).await,
     };
     let model = arguments
@@ -93,6 +98,29 @@ pub(crate) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
     }
     let report = serde_json::to_value(&report).map_err(io::Error::from)?;
     Ok(print(session.out, &report, arguments.json)?)
+}
+
+/// One JSON object per number of passages.
+#[cfg(feature = "rag")]
+async fn searches(
+    passages: Option<usize>,
+    folder: &std::path::Path,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
+    use crate::rag::library::{Library, LibraryOptions, measure};
+    /// As all-minilm's.
+    const DIMENSION: usize = 384;
+    let sizes = passages.map_or(vec![5_000, 20_000, 100_000], |passages| vec![passages]);
+    for passages in sizes {
+        let options = LibraryOptions::new(folder.join(passages.to_string()));
+        let library = Library::open(options, &[]).await;
+        let library = library.map_err(|e| CliError::Serve(e.into()))?;
+        let times = measure(&library, passages, DIMENSION).await;
+        let times = times.map_err(|e| CliError::Serve(e.into()))?;
+        let times = serde_json::to_string(&times).map_err(io::Error::from)?;
+        writeln!(out, "{times}")?;
+    }
+    Ok(())
 }
 
 /// Retrieval over the coach's articles, in a library of its own.

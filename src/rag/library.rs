@@ -10,6 +10,7 @@ mod add;
 mod catalog;
 mod embedders;
 mod folder;
+mod measure;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use super::tables::StoredDocument;
 pub use add::{Added, Batch, NewDocument, Progress};
 pub use catalog::{Collection, Page};
 pub use folder::{Backup, FolderError, backup, restore};
+pub use measure::{SearchTimes, measure};
 pub use search::Found;
 
 use catalog::Catalog;
@@ -63,7 +65,7 @@ impl LibraryOptions {
     }
 }
 
-/// Comparing every vector costs about as much as the graph here, and misses nothing.
+/// Comparing every vector reads 15 MB here with vectors of 384 numbers. `wick eval search` measures both ways.
 const EXACT_PASSAGES: usize = 10_000;
 
 /// All documents of all tenants. Clones are cheap.
