@@ -149,7 +149,8 @@ fn words(random: &mut ChaCha8Rng, count: usize) -> String {
     (0..count).map(|_| word(random)).collect()
 }
 
-fn near(subjects: &[Vec<f32>], random: &mut ChaCha8Rng) -> Vec<f32> {
+/// A direction not far from one of some.
+pub(super) fn near(subjects: &[Vec<f32>], random: &mut ChaCha8Rng) -> Vec<f32> {
     let subject = &subjects[random.random_range(0..subjects.len())];
     let noise = direction(random, subject.len());
     normal(
@@ -161,7 +162,8 @@ fn near(subjects: &[Vec<f32>], random: &mut ChaCha8Rng) -> Vec<f32> {
     )
 }
 
-fn direction(random: &mut ChaCha8Rng, dimension: usize) -> Vec<f32> {
+/// A vector of length 1.
+pub(super) fn direction(random: &mut ChaCha8Rng, dimension: usize) -> Vec<f32> {
     normal(
         (0..dimension)
             .map(|_| random.random_range(-1.0..1.0))

@@ -1,41 +1,23 @@
 //! The graph finds what comparing every vector finds.
 
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::rag::Position;
 use crate::rag::embed::EmbedderId;
+use crate::rag::library::measure::{direction, near};
 use crate::rag::tables::{ChunkRow, Chunks, Generation, Nearness, Within, scope_key};
 
 const DIMENSION: usize = 48;
 const ROWS: usize = 4000;
 
-/// Around some centres, as texts about some subjects are.
+/// Around some subjects, the same ones for every seed.
 fn vectors(count: usize, seed: u64) -> Vec<Vec<f32>> {
     let mut random = ChaCha8Rng::seed_from_u64(7);
-    let centres: Vec<Vec<f32>> = (0..60).map(|_| direction(&mut random)).collect();
+    let subjects: Vec<Vec<f32>> = (0..60).map(|_| direction(&mut random, DIMENSION)).collect();
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let near = |random: &mut ChaCha8Rng| {
-        let centre = &centres[random.random_range(0..centres.len())];
-        let noise = direction(random);
-        let sum = centre.iter().zip(noise).map(|(c, n)| c + 0.7 * n);
-        normal(sum.collect())
-    };
-    (0..count).map(|_| near(&mut random)).collect()
-}
-
-fn direction(random: &mut ChaCha8Rng) -> Vec<f32> {
-    normal(
-        (0..DIMENSION)
-            .map(|_| random.random_range(-1.0..1.0))
-            .collect(),
-    )
-}
-
-fn normal(vector: Vec<f32>) -> Vec<f32> {
-    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-    vector.into_iter().map(|x| x / length).collect()
+    (0..count).map(|_| near(&subjects, &mut random)).collect()
 }
 
 async fn filled(folder: &TempDir) -> (Library, Chunks) {
