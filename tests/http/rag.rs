@@ -486,3 +486,42 @@ async fn documents_outlive_a_killed_server() {
         assert_eq!(cancelled.status, 200, "{cancelled:?}");
     }
 }
+
+#[tokio::test]
+async fn copies_are_made_while_the_server_runs_and_put_back_while_it_does_not() {
+    let server = with_embedder(&[]).await;
+    for title in ["Kept", "Kept too"] {
+        let new = json!({"text": format!("{title}: the sky is blue"), "title": title});
+        let begun = server.post("/rag/documents", new).await;
+        end_of(&server, &begun).await;
+    }
+    let copy = tempfile::tempdir().unwrap();
+    let path = copy.path().to_str().unwrap();
+    server.command(&["rag", "backup", path]);
+    let begun = server
+        .post("/rag/documents", json!({"text": "it came later"}))
+        .await;
+    end_of(&server, &begun).await;
+    let restore = |home: &std::path::Path| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wick"));
+        command.args(["rag", "restore", path, "--replace"]);
+        command.env_clear().env("HOME", home).output().unwrap()
+    };
+    let refused = restore(server.home());
+    let text = String::from_utf8(refused.stderr).unwrap();
+    assert!(text.contains("stop the server first"), "{text}");
+    let folder = server.kill();
+    let restored = restore(folder.path());
+    assert!(restored.status.success(), "{restored:?}");
+    let server = Server::start_in(folder, &[("WICK_EMBED_MODEL", "vectors")]);
+    let listed = server.get("/rag/documents").await.json();
+    let titles: Vec<&Value> = listed["documents"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|document| &document["title"])
+        .collect();
+    assert_eq!(titles, ["Kept too", "Kept"]);
+    let found = search(&server, json!({"query": "the blue sky"})).await;
+    assert_eq!(found["hits"].as_array().unwrap().len(), 2);
+}
