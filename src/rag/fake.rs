@@ -15,7 +15,7 @@ pub(super) struct Fake {
     pub(super) embedded: AtomicUsize,
     /// Further texts that are embedded before it fails; `None`: any number.
     pub(super) patience: Mutex<Option<usize>>,
-    /// Whether its failures pass.
+    /// Whether its failures pass: it then fails once.
     pub(super) passes: bool,
 }
 
@@ -71,9 +71,17 @@ impl Embedder for Fake {
             }
             // A moment in which others may act.
             tokio::task::yield_now().await;
-            if let Some(left) = self.patience.lock().unwrap().as_mut() {
-                *left = left.checked_sub(texts.len()).ok_or_else(|| self.error())?;
+            let mut patience = self.patience.lock().unwrap();
+            if let Some(left) = *patience {
+                let Some(rest) = left.checked_sub(texts.len()) else {
+                    if self.passes {
+                        *patience = None;
+                    }
+                    return Err(self.error());
+                };
+                *patience = Some(rest);
             }
+            drop(patience);
             self.embedded.fetch_add(texts.len(), Ordering::Relaxed);
             let made = texts.iter().map(|text| vector(text, &self.id));
             Ok(made.collect())

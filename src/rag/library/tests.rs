@@ -85,8 +85,8 @@ async fn documents_are_added_found_listed_and_removed() {
     let other = document("t", "moss.txt", "Moss grows on stones that nobody turns.");
     library.add(other, &fake).await.unwrap();
     for mode in MODES {
-        let found = library.search(&query("t", "what do otters eat, crabs?", mode), &fake);
-        let found = found.await.unwrap();
+        let question = query("t", "what do otters eat, crabs?", mode);
+        let found = library.search(&question, &fake).await.unwrap();
         assert_eq!(found.mode, mode);
         let hit = &found.hits[0];
         assert_eq!(
