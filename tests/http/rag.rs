@@ -436,11 +436,8 @@ async fn the_articles_are_found_where_they_are_asked_for() {
         server.get("/rag/documents").await.json(),
         json!({"documents": []})
     );
-    let remove = server.send(
-        Method::DELETE,
-        &format!("/rag/documents/{}", hit["document_id"].as_str().unwrap()),
-        None,
-    );
+    let path = format!("/rag/documents/{}", hit["document_id"].as_str().unwrap());
+    let remove = server.send(Method::DELETE, &path, None);
     assert_eq!(remove.await.status, 404, "nobody's to remove");
 }
 

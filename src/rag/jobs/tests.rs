@@ -125,7 +125,7 @@ async fn a_job_adds_what_it_can_and_says_what_it_cannot() {
     assert_eq!(job.documents[2].document_id, job.documents[0].document_id);
     assert_eq!(job.documents[3].title.as_deref(), Some("Dee"));
     assert_eq!(job.passages(), (2, 2));
-    assert_eq!(job.bytes().1, 6 + 6 + 13);
+    assert_eq!(job.bytes().1, 6 + 6 + 12);
     assert_eq!(
         scene.library.documents("t", None, None, 9).documents.len(),
         2

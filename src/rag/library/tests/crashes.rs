@@ -164,7 +164,7 @@ async fn a_change_of_embedder_ends_and_begins_anywhere() {
     let (old, new) = (Fake::new("old", 64), Fake::new("new", 32));
     let library = open(&folder).await;
     for n in 0..3 {
-        let text = long(&format!("topic{n}"), 600);
+        let text = long(&format!("topic{n}"), 1600);
         library
             .add(document("t", &format!("{n}.txt"), &text), &old)
             .await
