@@ -194,7 +194,7 @@ fn load_config(flags: Flags) -> Result<Config, CliError> {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_env_filter(EnvFilter::new(format!(
-            "{others},wick={own},wick_models={own},wick_kernels={own}"
+            "{others},lance=warn,datafusion=warn,wick={own},wick_models={own},wick_kernels={own}"
         )))
         .init();
     Ok(config)

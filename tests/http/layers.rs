@@ -94,7 +94,7 @@ fn layers_only_look_down() {
             "wick_models",
         ] {
             assert!(
-                !inside("rag") || !text.contains(above),
+                !inside("rag") || is_test || !text.contains(above),
                 "{path}: documents do not depend on {above}"
             );
         }

@@ -164,14 +164,14 @@ impl From<&JobDocument> for JobDocumentView {
     }
 }
 
-/// One value or several.
+/// One value or several. A list is several, also where one value could be a list.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum OneOrMany<T> {
-    /// One.
-    One(T),
     /// Several.
     Many(Vec<T>),
+    /// One.
+    One(T),
 }
 
 impl<T> OneOrMany<T> {
