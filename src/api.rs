@@ -19,6 +19,8 @@ mod ollama;
 mod openai;
 mod ops;
 mod options;
+#[cfg(feature = "rag")]
+pub(crate) mod rag;
 mod stream;
 mod times;
 mod verbs;
@@ -75,6 +77,8 @@ pub struct App {
     completions: Arc<CompletionCache>,
     schemas: Arc<Schemas>,
     coach: Arc<coach::CoachState>,
+    #[cfg(feature = "rag")]
+    documents: Arc<rag::Documents>,
     /// Where the server is.
     url: Arc<str>,
 }
@@ -133,6 +137,8 @@ impl App {
             completions: Arc::default(),
             schemas: Arc::new(schemas(&config)),
             coach: Arc::new(coach::CoachState::new(&config)?),
+            #[cfg(feature = "rag")]
+            documents: Arc::default(),
             url: format!("http://{listen}").into(),
             config: Arc::new(config),
             catalog: Arc::default(),
@@ -157,9 +163,10 @@ pub fn router(app: App) -> Router {
         .merge(anthropic::router())
         .layer(RequestDecompressionLayer::new())
         .layer(from_fn(body::note_compression));
-    ollama::router()
-        .merge(compressed)
-        .merge(assist::router())
+    let all = ollama::router().merge(compressed);
+    #[cfg(feature = "rag")]
+    let all = all.merge(rag::router());
+    all.merge(assist::router())
         .merge(coach::router())
         .merge(ops::router())
         .fallback(fallback::not_found)
@@ -185,6 +192,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     tokio::spawn(keep_metrics_small());
     let app = App::new(config, address)?;
     let engine = app.engine.clone();
+    #[cfg(feature = "rag")]
+    app.start_rag();
     say_address(address);
     // Pieces of an answer are small and must not wait for each other.
     let listener = listener.tap_io(|stream| {

@@ -1,4 +1,4 @@
-//! The command line. Every command but `serve`, `bench` and `keys` is a client of the server's own HTTP interface, so that
+//! The command line. Every command but `serve`, `bench`, `eval`, `keys` and the copies of `rag` is a client of the server's own HTTP interface, so that
 //! `wick` speaks to any server that `OLLAMA_HOST` names.
 
 mod bench;
@@ -14,6 +14,8 @@ mod progress;
 mod ps;
 mod pull;
 mod push;
+#[cfg(feature = "rag")]
+mod rag;
 mod remove;
 mod run;
 mod serve;
@@ -85,6 +87,9 @@ enum Command {
     /// Read a file from stdin within bounds: what the server starts for files that may mean harm.
     #[command(name = read::COMMAND, hide = true)]
     ReadFile,
+    /// Manage and search documents.
+    #[cfg(feature = "rag")]
+    Rag(rag::Arguments),
 }
 
 /// What commands work with.
@@ -138,11 +143,15 @@ async fn execute(arguments: Arguments) -> Result<(), CliError> {
     let command = match arguments.command {
         Some(Command::Serve(_)) => return serve::run(config).await,
         Some(Command::Keys(arguments)) => return keys::run(arguments, &config, &mut io::stdout()),
+        #[cfg(feature = "rag")]
+        Some(Command::Rag(arguments)) if arguments.is_local() => {
+            return rag::run_here(arguments, &config);
+        }
         None if !arguments.version => return Ok(Arguments::command().print_help()?),
         command => command,
     };
     let measures = matches!(command, Some(Command::Bench(_) | Command::Eval(_)));
-    let client = Client::new(&config.host)?;
+    let client = Client::new(&config.host)?.with_key(config.api_key.clone());
     let mut session = Session {
         config: &config,
         client,
@@ -173,6 +182,8 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<(), Cli
         Command::Bench(arguments) => bench::run(arguments, session),
         Command::Eval(arguments) => eval::run(arguments, session).await,
         Command::Sql(arguments) => sql::run(arguments, session).await,
+        #[cfg(feature = "rag")]
+        Command::Rag(arguments) => rag::run(arguments, session).await,
     }
 }
 
@@ -199,7 +210,7 @@ fn load_config(flags: Flags) -> Result<Config, CliError> {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_env_filter(EnvFilter::new(format!(
-            "{others},lopdf=off,wick={own},wick_models={own},wick_kernels={own}"
+            "{others},lance=warn,datafusion=warn,lopdf=off,wick={own},wick_models={own},wick_kernels={own}"
         )))
         .init();
     Ok(config)

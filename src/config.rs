@@ -17,7 +17,7 @@ use std::time::Duration;
 use tracing::warn;
 use wick_models::KvType;
 
-use crate::access::AccessConfig;
+use crate::access::{AccessConfig, Secret};
 pub use crate::engine::KeepAlive;
 pub use host::Host;
 
@@ -30,6 +30,7 @@ pub const API_VERSION: &str = "0.13.5";
 const DEFAULT_KEEP_ALIVE: KeepAlive = KeepAlive::For(Duration::from_secs(5 * 60));
 const DEFAULT_LOAD_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 const DEFAULT_ASSIST_MODEL: &str = "llama3.2:1b";
+const DEFAULT_EMBED_MODEL: &str = "all-minilm";
 const DEFAULT_ASSIST_TIMEOUT: Duration = Duration::from_secs(300);
 const DEFAULT_MAX_LOADED_MODELS: usize = 3;
 const DEFAULT_MAX_QUEUE: usize = 512;
@@ -117,6 +118,13 @@ pub struct Config {
     /// Whether conversations with the coach are kept on disk (`WICK_COACH_HISTORY`: `on` or `off`, default off: in
     /// memory, for an hour).
     pub coach_history: bool,
+    /// Model whose vectors documents are found by (`WICK_EMBED_MODEL`, default `all-minilm`). Another one embeds all
+    /// documents anew.
+    pub embed_model: String,
+    /// Where the tables of documents are if not in the data folder (`WICK_RAG_URI`, such as `s3://bucket/folder`).
+    pub rag_uri: Option<String>,
+    /// Key that commands show the server on its protected routes (`WICK_API_KEY`).
+    pub api_key: Option<Secret>,
     /// Web origins allowed on the assistant's routes beside those allowed everywhere (`WICK_ORIGINS`).
     pub assist_origins: Vec<String>,
     /// The SQL assistant (`WICK_SECRET_KEY`, `WICK_SQLITE_DIR`).
@@ -268,6 +276,11 @@ pub fn load(flags: Flags, env: impl Fn(&str) -> Option<String>) -> Result<Config
             )?
             .map_or(DEFAULT_ASSIST_TIMEOUT, Duration::from_secs),
         coach_history,
+        embed_model: env
+            .text("WICK_EMBED_MODEL")
+            .unwrap_or_else(|| DEFAULT_EMBED_MODEL.to_owned()),
+        rag_uri: env.text("WICK_RAG_URI"),
+        api_key: env.text("WICK_API_KEY").map(Secret::new),
         assist_origins: env.list("WICK_ORIGINS"),
         sql: sql::load(&env)?,
     })

@@ -8,6 +8,7 @@ mod cases;
 mod code;
 mod explain;
 mod random_rows;
+pub mod retrieval;
 mod sql;
 
 use std::future::Future;

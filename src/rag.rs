@@ -10,8 +10,19 @@
 //! here knows HTTP or models: vectors come from an `Embedder` that is passed in.
 
 pub mod chunk;
+pub mod embed;
+#[cfg(all(test, feature = "rag"))]
+mod fake;
+#[cfg(feature = "rag")]
+pub mod jobs;
+#[cfg(feature = "rag")]
+pub mod library;
 pub mod passages;
+#[cfg(feature = "rag")]
+mod rank;
 pub mod read;
+#[cfg(feature = "rag")]
+mod tables;
 
 use std::collections::BTreeMap;
 
@@ -108,7 +119,9 @@ pub struct Position {
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
     /// No passages can be found by meaning at the moment; by words they can.
-    #[error("the embedding model '{model}' is not available")]
+    #[error(
+        "the embedding model '{model}' is not available: bring it with 'wick pull {model}' or try again later"
+    )]
     Embedder {
         /// The model that is needed.
         model: String,

@@ -40,6 +40,9 @@ mod operations;
 mod postgres;
 #[path = "http/privacy.rs"]
 mod privacy;
+#[cfg(feature = "rag")]
+#[path = "http/rag.rs"]
+mod rag;
 #[path = "http/registry.rs"]
 mod registry;
 #[path = "http/review.rs"]

@@ -18,6 +18,8 @@ use super::App;
 use super::catalog::Model;
 use super::error::{ApiError, Route};
 
+#[cfg(feature = "rag")]
+pub(crate) use body::receive;
 pub(crate) use body::{AssistBody, read as read_object};
 pub(crate) use generate::{in_time, write};
 

@@ -70,9 +70,13 @@ impl CoachState {
 }
 
 impl App {
-    /// Where the coach looks things up.
-    async fn passages(&self) -> Result<Arc<dyn Retriever>, ApiError> {
-        Ok(Arc::new(Shelf))
+    /// Where the coach looks things up: the documents, or its own articles by their words alone while there are none.
+    fn passages(&self) -> Arc<dyn Retriever> {
+        #[cfg(feature = "rag")]
+        if let Some(rag) = self.shelved() {
+            return rag;
+        }
+        Arc::new(Shelf)
     }
 }
 

@@ -15,6 +15,8 @@ use crate::prompt::MessageError;
 use crate::prompt::jinja::JinjaError;
 use crate::prompt::render::PromptError;
 use crate::rag::SearchError;
+#[cfg(feature = "rag")]
+use crate::rag::{jobs::JobError, library::LibraryError};
 use crate::store::{NameError, RegistryError, RequestError, StoreError};
 
 use super::body::BodyError;
@@ -96,7 +98,7 @@ pub enum ApiError {
     },
     /// Documents cannot be searched.
     #[error(transparent)]
-    Search(SearchError),
+    Search(#[from] SearchError),
     /// What was said to the coach cannot be read or forgotten.
     #[error(transparent)]
     History(HistoryError),
@@ -136,6 +138,18 @@ pub enum ApiError {
     /// Work on another thread came to an unexpected end.
     #[error("internal error")]
     Task,
+    /// Documents have no place.
+    #[cfg(feature = "rag")]
+    #[error("there is no folder for documents: set WICK_DATA and start the server again")]
+    NoDataFolder,
+    /// The library of documents.
+    #[cfg(feature = "rag")]
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    /// Jobs that add documents.
+    #[cfg(feature = "rag")]
+    #[error(transparent)]
+    Job(#[from] JobError),
 }
 
 /// Something a model cannot do.
@@ -231,6 +245,12 @@ impl ApiError {
             ApiError::Access(error) => access_status(error),
             ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
             ApiError::NotFound(_) => StatusCode::NOT_FOUND,
+            #[cfg(feature = "rag")]
+            ApiError::NoDataFolder => StatusCode::SERVICE_UNAVAILABLE,
+            #[cfg(feature = "rag")]
+            ApiError::Library(error) => library_status(error),
+            #[cfg(feature = "rag")]
+            ApiError::Job(error) => job_status(error),
             // Options and formats are read after the model is loaded, where clients expect a 500.
             ApiError::Option(_) | ApiError::Format(_) | ApiError::File(_) | ApiError::Task => {
                 StatusCode::INTERNAL_SERVER_ERROR
@@ -448,6 +468,35 @@ fn access_status(error: &AccessError) -> StatusCode {
         AccessError::NotLocal | AccessError::Scope(_) => StatusCode::FORBIDDEN,
         AccessError::Limit { .. } => StatusCode::TOO_MANY_REQUESTS,
         AccessError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+#[cfg(feature = "rag")]
+fn library_status(error: &LibraryError) -> StatusCode {
+    match error {
+        LibraryError::UnknownDocument(_) | LibraryError::UnknownCollection(_) => {
+            StatusCode::NOT_FOUND
+        }
+        LibraryError::UnknownFormat
+        | LibraryError::CollectionName
+        | LibraryError::Read(_)
+        | LibraryError::Cancelled => StatusCode::BAD_REQUEST,
+        LibraryError::TooManyCollections => StatusCode::UNPROCESSABLE_ENTITY,
+        LibraryError::Embedder(_) => StatusCode::SERVICE_UNAVAILABLE,
+        LibraryError::Folder(_)
+        | LibraryError::Newer { .. }
+        | LibraryError::Tables(_)
+        | LibraryError::Task => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+#[cfg(feature = "rag")]
+fn job_status(error: &JobError) -> StatusCode {
+    match error {
+        JobError::Unknown(_) => StatusCode::NOT_FOUND,
+        JobError::QueueFull => StatusCode::SERVICE_UNAVAILABLE,
+        JobError::Ended | JobError::NothingToRetry => StatusCode::UNPROCESSABLE_ENTITY,
+        JobError::Io { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

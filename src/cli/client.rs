@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::CliError;
+use crate::access::Secret;
 use crate::config::Host;
 
 /// A line of a stream that is longer is an error.
@@ -15,6 +16,8 @@ const MAX_LINE_BYTES: usize = 8 << 20;
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
+    /// What protected routes want to see.
+    key: Option<Secret>,
 }
 
 impl Client {
@@ -32,7 +35,13 @@ impl Client {
         Ok(Client {
             http: builder.build()?,
             base,
+            key: None,
         })
+    }
+
+    /// Shows the server this key.
+    pub(crate) fn with_key(self, key: Option<Secret>) -> Client {
+        Client { key, ..self }
     }
 
     /// Fails with [`CliError::NotRunning`] if nobody answers.
@@ -83,6 +92,19 @@ impl Client {
             .map(drop)
     }
 
+    /// Sends a form; its parts stand in `body`, parted by the boundary that `kind` names.
+    #[cfg(feature = "rag")]
+    pub(crate) async fn form<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        kind: &str,
+        body: Vec<u8>,
+    ) -> Result<T, CliError> {
+        let request = self.request(Method::POST, path);
+        let request = request.header(reqwest::header::CONTENT_TYPE, kind);
+        read_json(self.send(request.body(body)).await?).await
+    }
+
     /// A call that answers with one JSON object per line.
     pub(crate) async fn stream(&self, path: &str, body: &Value) -> Result<Lines, CliError> {
         let response = self.send(self.request(Method::POST, path).json(body)).await;
@@ -106,7 +128,11 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base))
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.key {
+            Some(key) => request.bearer_auth(key.reveal()),
+            None => request,
+        }
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, CliError> {

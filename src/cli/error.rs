@@ -4,6 +4,8 @@ use std::io;
 
 use crate::access::keys::KeyFileError;
 use crate::config::ConfigError;
+#[cfg(feature = "rag")]
+use crate::rag::library::FolderError;
 use crate::store::modelfile::ModelfileError;
 
 /// Why a command failed.
@@ -32,6 +34,10 @@ pub enum CliError {
     /// The file of the API keys.
     #[error("{}", chain(.0))]
     Keys(#[from] KeyFileError),
+    /// The folder of the documents.
+    #[cfg(feature = "rag")]
+    #[error("{}", chain(.0))]
+    Documents(#[from] FolderError),
     /// Bad Modelfile.
     #[error(transparent)]
     Modelfile(#[from] ModelfileError),

@@ -23,6 +23,12 @@ enum What {
     Fim,
     /// Explaining SQL.
     Explain,
+    /// Finding the coach's articles; the model is an embedding model.
+    #[cfg(feature = "rag")]
+    Rag,
+    /// Times of searches over as many made-up passages as --cases says (default: 5000, 20000 and 100000).
+    #[cfg(feature = "rag")]
+    Search,
 }
 
 /// What to measure.
@@ -31,9 +37,9 @@ pub(crate) struct Arguments {
     /// The task.
     #[arg(value_enum)]
     task: What,
-    /// A model of the store.
+    /// A model of the store (default for `rag`: the configured embedding model).
     #[arg(long)]
-    model: String,
+    model: Option<String>,
     /// Cases to ask (default: all).
     #[arg(long)]
     cases: Option<usize>,
@@ -60,20 +66,30 @@ pub(crate) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
         no_prune: true,
         ..session.config.clone()
     };
-    if is_from_inside(&arguments.model, &config).map_err(|e| failed(e.into()))? {
+    let task = match arguments.task {
+        What::Sql => Task::Sql,
+        What::Answers => Task::Answers,
+        What::Fim => Task::Fim,
+        What::Explain => Task::Explain,
+        #[cfg(feature = "rag")]
+        What::Search => return searches(arguments.cases, own.path(), session.out).await,
+        #[cfg(feature = "rag")]
+        What::Rag => return retrieval(arguments, config, own.path(), session.out).await,
+    };
+    let model = arguments
+        .model
+        .ok_or_else(|| CliError::Usage("say which model: --model NAME".to_owned()))?;
+    if is_from_inside(&model, &config).map_err(|e| failed(e.into()))? {
         config.models_dir = own.path().to_owned();
-        unpack(&config, &arguments.model)
+        unpack(&config, &model)
             .await
             .map_err(|e| failed(e.into()))?;
     }
     let listen = config.listen;
     let app = App::new(config, listen).map_err(|e| failed(e.into()))?;
-    let asked = Asked {
-        app,
-        model: arguments.model,
-    };
+    let asked = Asked { app, model };
     let plan = Plan {
-        task: arguments.task.into(),
+        task,
         cases: arguments.cases,
         seed: arguments.seed,
         is_assisted: arguments.assisted,
@@ -88,15 +104,75 @@ pub(crate) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
     Ok(print(session.out, &report, arguments.json)?)
 }
 
-impl From<What> for Task {
-    fn from(what: What) -> Task {
-        match what {
-            What::Sql => Task::Sql,
-            What::Answers => Task::Answers,
-            What::Fim => Task::Fim,
-            What::Explain => Task::Explain,
+/// One JSON object per number of passages.
+#[cfg(feature = "rag")]
+async fn searches(
+    passages: Option<usize>,
+    folder: &std::path::Path,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
+    use crate::rag::library::{Library, LibraryOptions, measure};
+    /// As all-minilm's.
+    const DIMENSION: usize = 384;
+    let sizes = passages.map_or(vec![5_000, 20_000, 100_000], |passages| vec![passages]);
+    for passages in sizes {
+        let options = LibraryOptions::new(folder.join(passages.to_string()));
+        let library = Library::open(options, &[]).await;
+        let library = library.map_err(|e| CliError::Serve(e.into()))?;
+        let times = measure(&library, passages, DIMENSION).await;
+        let times = times.map_err(|e| CliError::Serve(e.into()))?;
+        let times = serde_json::to_string(&times).map_err(io::Error::from)?;
+        writeln!(out, "{times}")?;
+    }
+    Ok(())
+}
+
+/// Retrieval over the coach's articles, in a library of its own.
+#[cfg(feature = "rag")]
+async fn retrieval(
+    arguments: Arguments,
+    mut config: Config,
+    folder: &std::path::Path,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
+    if let Some(model) = arguments.model {
+        config.embed_model = model;
+    }
+    let listen = config.listen;
+    let app = App::new(config, listen).map_err(|e| CliError::Serve(e.into()))?;
+    let report = crate::api::rag::measure::recall(&app, folder).await;
+    let report = report.map_err(|e| CliError::Serve(e.into()))?;
+    if arguments.misses {
+        for (name, mode) in &report.modes {
+            mode.misses
+                .iter()
+                .for_each(|miss| eprintln!("{name}: {miss}"));
         }
     }
+    if arguments.json {
+        let report = serde_json::to_string(&report).map_err(io::Error::from)?;
+        return Ok(writeln!(out, "{report}")?);
+    }
+    writeln!(
+        out,
+        "{} ({} numbers), {} passages, indexed in {:.0} ms",
+        report.embedder, report.dimension, report.passages, report.indexing_ms
+    )?;
+    for (name, mode) in &report.modes {
+        let (all, held_out) = (mode.scores.all, mode.scores.held_out);
+        writeln!(
+            out,
+            "{name:<8} recall@5 {:.3} (held out {:.3}), reciprocal rank {:.3} (held out {:.3}), \
+             median {:.1} ms, p95 {:.1} ms",
+            all.recall_at_5,
+            held_out.recall_at_5,
+            all.reciprocal_rank,
+            held_out.reciprocal_rank,
+            mode.median_ms,
+            mode.p95_ms
+        )?;
+    }
+    Ok(())
 }
 
 /// Whether the name means the model inside wick and the store has none of that name.

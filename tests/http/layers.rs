@@ -87,6 +87,23 @@ fn layers_only_look_down() {
             !inside("code") || !text.contains("crate::store"),
             "{path}: looks sideways to src/store"
         );
+        for table in ["lancedb::", "arrow_array", "arrow_schema"] {
+            assert!(
+                inside("rag") || !text.contains(table),
+                "{path}: {table} stays inside src/rag"
+            );
+        }
+        for above in [
+            "crate::engine",
+            "crate::store",
+            "crate::coach",
+            "wick_models",
+        ] {
+            assert!(
+                !inside("rag") || is_test || !text.contains(above),
+                "{path}: documents do not depend on {above}"
+            );
+        }
         assert!(
             !inside("api") || !text.contains("clap::"),
             "{path}: flags belong in src/cli"

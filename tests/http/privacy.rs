@@ -64,6 +64,18 @@ async fn nothing_that_was_written_is_logged_counted_or_repeated() {
             json!({"code": PRIVATE, "cursor_position": PRIVATE}),
             400,
         ),
+        #[cfg(feature = "rag")]
+        (
+            "/rag/search",
+            json!({"query": said, "filter": {PRIVATE: PRIVATE}}),
+            200,
+        ),
+        #[cfg(feature = "rag")]
+        (
+            "/rag/documents",
+            json!({"text": {"x": PRIVATE}, "title": PRIVATE}),
+            503,
+        ),
         (
             "/coach/chat",
             json!({"message": said, "user_id": PRIVATE, "context": {"user_name": PRIVATE}}),

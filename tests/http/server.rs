@@ -145,6 +145,16 @@ impl Server {
         self.folder.path()
     }
 
+    /// Ends the process without warning; what it leaves is for another one.
+    pub(crate) fn kill(mut self) -> TempDir {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+        std::mem::replace(
+            &mut self.folder,
+            tempfile::tempdir().expect("a temporary folder"),
+        )
+    }
+
     pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.child
     }

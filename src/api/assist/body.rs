@@ -22,14 +22,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for AssistBody<T> {
     type Rejection = AssistError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, AssistError> {
-        let bytes = receive(request.into_body()).await?;
+        let bytes = receive(request.into_body(), BODY_BYTES).await?;
         Ok(AssistBody(read(&bytes)?))
     }
 }
 
-/// The bytes of a body. Of one that is too long the rest is received too, within reason: a client that is
+/// The bytes of a body, at most `limit_bytes`. Of one that is too long the rest is received too, within reason: a client that is
 /// still sending would not see the answer.
-async fn receive(body: Body) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn receive(body: Body, limit_bytes: usize) -> Result<Vec<u8>, ApiError> {
     let mut chunks = body.into_data_stream();
     let (mut bytes, mut length) = (Vec::new(), 0);
     while let Some(chunk) = chunks.next().await {
@@ -37,23 +37,21 @@ async fn receive(body: Body) -> Result<Vec<u8>, ApiError> {
             ApiError::BadRequest("the body did not arrive whole: send it again".to_owned())
         })?;
         length += chunk.len();
-        if length <= BODY_BYTES {
+        if length <= limit_bytes {
             bytes.extend_from_slice(&chunk);
-        } else if length <= IGNORED_BYTES {
+        } else if length <= limit_bytes + IGNORED_BYTES {
             bytes = Vec::new();
         } else {
             break;
         }
     }
-    match length <= BODY_BYTES {
+    match length <= limit_bytes {
         true => Ok(bytes),
-        false => Err(ApiError::BodyTooLarge {
-            limit_bytes: BODY_BYTES,
-        }),
+        false => Err(ApiError::BodyTooLarge { limit_bytes }),
     }
 }
 
-/// An object of the wanted shape.
+/// A JSON object, read as `T`.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     // A list would be taken for the fields in their order.
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {

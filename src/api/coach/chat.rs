@@ -148,7 +148,7 @@ async fn converse(
     head: Head,
     sink: Sink,
 ) -> Result<ChatResponse, ApiError> {
-    let passages = app.passages().await?;
+    let passages = app.passages();
     let desk = Desk {
         passages: &*passages,
         writer: &writer,

@@ -129,7 +129,7 @@ pub(crate) async fn plan(
     let state = app.clone();
     let work = move |sink: Sink| async move {
         let coach = &state.coach;
-        let passages = state.passages().await?;
+        let passages = state.passages();
         let desk = Desk {
             passages: &*passages,
             writer: &writer,

@@ -75,7 +75,10 @@ impl Modify for Credentials {
 
 /// `GET /openapi.json`.
 pub(super) async fn openapi() -> Json<Document> {
-    Json(Description::openapi())
+    let document = Description::openapi();
+    #[cfg(feature = "rag")]
+    let document = document.merge_from(crate::api::rag::Description::openapi());
+    Json(document)
 }
 
 /// `GET /docs`: the same for people.

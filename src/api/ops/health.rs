@@ -67,7 +67,12 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Ready>, AssistE
     responses((status = 200, description = "One entry per part", body = Vec<Service>)))]
 pub(crate) async fn services(State(app): State<App>) -> Result<Json<Vec<Service>>, AssistError> {
     let has_model = default_model(&app).await.is_ok();
-    Ok(Json(blocking(move || look_at_all(&app, has_model)).await?))
+    #[cfg(feature = "rag")]
+    let documents = app.documents_status().await;
+    let all = blocking(move || look_at_all(&app, has_model)).await?;
+    #[cfg(feature = "rag")]
+    let all = [all, vec![documents]].concat();
+    Ok(Json(all))
 }
 
 fn look_at_all(app: &App, has_model: bool) -> Result<Vec<Service>, ApiError> {

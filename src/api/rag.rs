@@ -1,0 +1,191 @@
+//! `/rag/`: documents, collections, jobs and search.
+
+mod builtin;
+mod collections;
+mod documents;
+mod embedder;
+mod jobs;
+pub(crate) mod measure;
+mod search;
+mod upload;
+mod wire;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::OnceCell;
+use tracing::{error, info};
+use utoipa::OpenApi;
+
+use crate::ops::services::{Health, Service, milliseconds};
+use crate::rag::jobs::Jobs;
+use crate::rag::library::{Library, LibraryOptions};
+use crate::rag::{Hit, Query, Retriever, SearchError};
+
+use super::App;
+use super::error::{ApiError, Route};
+
+pub(crate) use embedder::EngineEmbedder;
+
+/// How often it is looked whether an embedder came.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Below the data folder.
+const FOLDER: &str = "rag";
+
+/// All of them.
+pub(crate) fn router() -> Router<App> {
+    Router::new()
+        .route(
+            "/rag/documents",
+            get(documents::list)
+                .post(documents::add)
+                // Files go to the disk as they come; their sizes are checked there.
+                .layer(DefaultBodyLimit::disable()),
+        )
+        .route(
+            "/rag/documents/{id}",
+            get(documents::one).delete(documents::remove),
+        )
+        .route("/rag/search", post(search::search))
+        .route(
+            "/rag/collections",
+            get(collections::list)
+                .post(collections::add)
+                .delete(collections::remove),
+        )
+        .route("/rag/jobs", get(jobs::list))
+        .route("/rag/jobs/{id}", get(jobs::one).delete(jobs::cancel))
+        .route("/rag/jobs/{id}/retry", post(jobs::retry))
+}
+
+/// What these routes add to the description of the interface.
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        documents::add,
+        documents::list,
+        documents::one,
+        documents::remove,
+        search::search,
+        collections::list,
+        collections::add,
+        collections::remove,
+        jobs::list,
+        jobs::one,
+        jobs::cancel,
+        jobs::retry,
+    ),
+    tags((name = "documents", description = "Documents and search"))
+)]
+pub(crate) struct Description;
+
+/// The library, opened when it is first needed.
+#[derive(Default)]
+pub(crate) struct Documents {
+    opened: OnceCell<Arc<Rag>>,
+}
+
+/// The library with what works on it.
+pub(crate) struct Rag {
+    pub(crate) library: Library,
+    pub(crate) jobs: Arc<Jobs>,
+    pub(crate) embedder: Arc<EngineEmbedder>,
+    /// Whether the coach's articles are in it.
+    has_articles: AtomicBool,
+}
+
+impl App {
+    /// The library; the first call opens it and begins to work on what waits.
+    pub(crate) async fn rag(&self) -> Result<Arc<Rag>, ApiError> {
+        let opened = self.documents.opened.get_or_try_init(|| open(self)).await?;
+        Ok(Arc::clone(opened))
+    }
+
+    /// The library, once it is open and holds the coach's articles.
+    pub(crate) fn shelved(&self) -> Option<Arc<Rag>> {
+        let rag = self.documents.opened.get()?;
+        rag.has_articles
+            .load(Ordering::Acquire)
+            .then(|| Arc::clone(rag))
+    }
+
+    /// Whether the tables answer.
+    pub(crate) async fn documents_status(&self) -> Service {
+        let started = Instant::now();
+        let status = match self.rag().await {
+            Ok(rag) => match rag.library.check().await {
+                Ok(()) => Health::Up,
+                Err(_) => Health::Down,
+            },
+            Err(_) => Health::Down,
+        };
+        Service {
+            name: "lancedb".to_owned(),
+            url: self.url.to_string(),
+            status,
+            response_time_ms: milliseconds(started),
+        }
+    }
+
+    /// Opens the library in the background once there is something to do: documents from before, or an embedder for
+    /// the articles. Who has neither pays nothing for it.
+    pub(crate) fn start_rag(&self) {
+        let app = self.clone();
+        tokio::spawn(async move {
+            let Some(folder) = app.config.data_dir.as_ref().map(|dir| dir.join(FOLDER)) else {
+                return info!("there is no folder for documents: set WICK_DATA to have some");
+            };
+            let name = &app.config.embed_model;
+            while !folder.exists() && app.model(Route::Embed, name).await.is_err() {
+                tokio::time::sleep(PATIENCE).await;
+            }
+            if let Err(error) = app.rag().await {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                error!(cause, "documents cannot be used: {error}");
+            }
+        });
+    }
+}
+
+async fn open(app: &App) -> Result<Arc<Rag>, ApiError> {
+    let folder = app.config.data_dir.as_ref().map(|dir| dir.join(FOLDER));
+    let folder = folder.ok_or(ApiError::NoDataFolder)?;
+    let options = LibraryOptions {
+        tables_uri: app.config.rag_uri.clone(),
+        ..LibraryOptions::new(folder.clone())
+    };
+    let jobs_folder = folder.join("jobs");
+    let jobs = super::catalog::blocking(move || Ok(Jobs::open(jobs_folder)?)).await?;
+    let library = Library::open(options, &jobs.unfinished()).await?;
+    let rag = Arc::new(Rag {
+        library,
+        jobs: Arc::new(jobs),
+        embedder: Arc::new(EngineEmbedder { app: app.clone() }),
+        has_articles: AtomicBool::new(false),
+    });
+    tokio::spawn(builtin::keep_shelved(Arc::clone(&rag)));
+    let (library, jobs) = (rag.library.clone(), Arc::clone(&rag.jobs));
+    let embedder = Arc::clone(&rag.embedder);
+    tokio::spawn(crate::rag::jobs::work(library, jobs, embedder));
+    Ok(rag)
+}
+
+impl Retriever for Rag {
+    fn search(&self, query: Query) -> BoxFuture<'_, Result<Vec<Hit>, SearchError>> {
+        async move {
+            let found = self.library.search(&query, self.embedder.as_ref()).await?;
+            Ok(found.hits)
+        }
+        .boxed()
+    }
+
+    fn version(&self, tenant: &str) -> u64 {
+        self.library.version(tenant)
+    }
+}
