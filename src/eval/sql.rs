@@ -176,7 +176,7 @@ mod tests {
             want
         );
         for case in cases::draw::<SqlCase>(cases::SQL, plan(None)).unwrap() {
-            let (ddl, question) = parts(&case.prompt);
+            let (ddl, question) = super::parts(&case.prompt).unwrap();
             assert!(!question.is_empty() && !question.to_lowercase().contains("create table"));
             let schema = crate::sql::Schema::from_ddl(&ddl, crate::sql::Dialect::Sqlite);
             assert_eq!(schema.unwrap().tables.len(), case.tables.len());

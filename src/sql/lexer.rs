@@ -96,8 +96,8 @@ impl Lexer<'_> {
         if rest.starts_with("--") || (first == '#' && self.dialect == Dialect::MySql) {
             return (Lexeme::Comment, rest.find('\n').unwrap_or(rest.len()));
         }
-        if rest.starts_with("/*") {
-            let end = rest[2..].find("*/").map_or(rest.len(), |at| at + 4);
+        if let Some(inner) = rest.strip_prefix("/*") {
+            let end = inner.find("*/").map_or(rest.len(), |at| at + 4);
             return (Lexeme::Comment, end);
         }
         let strings = matches!(self.dialect, Dialect::MySql | Dialect::BigQuery);

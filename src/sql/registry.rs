@@ -68,7 +68,7 @@ pub enum RegistryError {
     #[error("'{0}' cannot name a schema: use 1 to 64 letters, digits, '_', '-' or '.'")]
     Name(String),
     /// No such schema of this tenant.
-    #[error("schema '{name}' not found; {}", known(.known))]
+    #[error("schema '{name}' not found; {}", listed(.known))]
     Unknown {
         /// What was asked for.
         name: String,
@@ -108,7 +108,7 @@ pub enum RegistryError {
     Damaged(#[from] serde_json::Error),
 }
 
-fn known(names: &[String]) -> String {
+fn listed(names: &[String]) -> String {
     match names {
         [] => "there is none yet: register one with PUT /ai/sql/schemas/{name}, or send DDL"
             .to_owned(),

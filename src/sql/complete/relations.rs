@@ -106,11 +106,7 @@ pub(super) fn closing(tokens: &[Token], start: usize) -> usize {
 }
 
 /// Tokens of a range outside its inner brackets.
-fn outer<'a>(
-    tokens: &'a [Token],
-    start: usize,
-    end: usize,
-) -> impl Iterator<Item = (usize, &'a Token)> {
+fn outer(tokens: &[Token], start: usize, end: usize) -> impl Iterator<Item = (usize, &Token)> {
     let mut depth = 0_usize;
     let range = tokens.iter().enumerate().take(end).skip(start);
     range.filter(move |(_, token)| {

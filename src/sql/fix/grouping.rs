@@ -43,7 +43,7 @@ fn filtered_aggregate(source: &Source<'_>, query: &Query, select: &Select) -> Op
         (a, b) => a.or(b),
     };
     let mut query = query.clone();
-    query.body = Box::new(SetExpr::Select(Box::new(select)));
+    *query.body = SetExpr::Select(Box::new(select));
     let moved: Vec<String> = after.iter().map(ToString::to_string).collect();
     let semicolon = if source.sql.trim_end().ends_with(';') {
         ";"

@@ -374,8 +374,8 @@ fn missing(source: &Source<'_>, schema: &Schema, at: usize) -> Vec<Edit> {
     let mut edits = Vec::new();
     let before = at.checked_sub(1).map(|at| &source.tokens[at]);
     let token = source.tokens.get(at);
-    for place in at.saturating_sub(1)..=at {
-        let previous = place.checked_sub(1).map(|at| &source.tokens[at]);
+    for place in at.saturating_sub(1)..=at + 1 {
+        let previous = place.checked_sub(1).and_then(|at| source.tokens.get(at));
         let grouped = previous.is_some_and(|token| token.is_any(&["GROUP", "ORDER", "PARTITION"]));
         if grouped
             && source

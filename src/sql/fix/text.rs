@@ -172,10 +172,7 @@ impl<'a> Source<'a> {
             return Vec::new();
         };
         let mut start = at;
-        while start > 0
-            && depths[start - 1] >= depth
-            && !(self.tokens[start - 1].is("(") && depths[start - 1] < depth)
-        {
+        while start > 0 && depths[start - 1] >= depth {
             start -= 1;
         }
         let mut end = at;

@@ -74,7 +74,7 @@ pub(super) fn loss(dialect: Dialect, from: &Column, to: &Column) -> Option<Strin
         (Kind::Real, Kind::Real) => old == "double precision" && new != old,
         (Kind::Timestamp, Kind::Timestamp) => old.contains("tz") && !new.contains("tz"),
         (Kind::Integer, Kind::Real) => true,
-        (_, Kind::Text) => numbers(&new).first().is_some(),
+        (_, Kind::Text) => !numbers(&new).is_empty(),
         (Kind::Date, Kind::Timestamp) => false,
         (a, b) if a == b => false,
         _ => true,

@@ -359,7 +359,7 @@ pub(super) fn or_across_tables(work: &mut Work<'_>) {
     let condition = parts[at].clone();
     match union(work, &parts, at) {
         Some(body) => {
-            work.query.body = Box::new(body);
+            *work.query.body = body;
             work.rewrote(
                 Pattern::OrAcrossColumns,
                 format!("{condition} is about two tables, so no index serves it; each half of a UNION ALL can use its own, and the second leaves out what the first gives."),

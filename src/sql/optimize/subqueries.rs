@@ -208,7 +208,7 @@ fn exists(
     better.selection = all(filters);
     let mut query = subquery.clone();
     query.order_by = None;
-    query.body = Box::new(SetExpr::Select(Box::new(better)));
+    *query.body = SetExpr::Select(Box::new(better));
     let better = Expr::Exists {
         subquery: Box::new(query),
         negated: true,
