@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 
-/// Passages looked at.
-pub const PASSAGES: usize = 5;
+/// Documents looked at.
+pub const DOCUMENTS: usize = 5;
 
 /// Where the right document stood for one question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Whether the question was never used for choosing settings.
     pub held_out: bool,
-    /// The place of its first passage, from 0; `None` if it was not among [`PASSAGES`].
+    /// Its place among the documents that were found, from 0; `None` if it was not.
     pub rank: Option<usize>,
 }
 
@@ -19,9 +19,9 @@ pub struct Place {
 pub struct Scores {
     /// Questions asked.
     pub questions: usize,
-    /// Share of questions whose document is among [`PASSAGES`].
+    /// Share of questions whose document is among the first [`DOCUMENTS`].
     pub recall_at_5: f64,
-    /// Mean of 1 over the place, from 1.
+    /// Mean of 1 over the place, from 1, of those documents.
     pub reciprocal_rank: f64,
 }
 
@@ -50,10 +50,13 @@ fn scores(places: &[Place]) -> Scores {
         0 => 0.0,
         questions => (sum / questions as f64 * 1e4).round() / 1e4,
     };
-    let ranks = || places.iter().filter_map(|place| place.rank);
+    let ranks = || {
+        let ranks = places.iter().filter_map(|place| place.rank);
+        ranks.filter(|rank| *rank < DOCUMENTS)
+    };
     Scores {
         questions: places.len(),
-        recall_at_5: share(ranks().filter(|rank| *rank < PASSAGES).count() as f64),
+        recall_at_5: share(ranks().count() as f64),
         reciprocal_rank: share(ranks().map(|rank| 1.0 / (rank + 1) as f64).sum()),
     }
 }
@@ -67,7 +70,7 @@ mod tests {
         let place = |held_out, rank| Place { held_out, rank };
         let measured = Measured::new(&[
             place(true, Some(0)),
-            place(true, None),
+            place(true, Some(5)),
             place(false, Some(3)),
             place(false, Some(1)),
         ]);

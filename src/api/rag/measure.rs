@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::api::App;
 use crate::api::error::ApiError;
 use crate::coach::questions::{Question, questions};
-use crate::eval::retrieval::{Measured, PASSAGES, Place};
+use crate::eval::retrieval::{DOCUMENTS, Measured, Place};
 use crate::ops::services::milliseconds;
 use crate::rag::embed::Embedder;
 use crate::rag::library::{Library, LibraryError, LibraryOptions};
@@ -17,6 +17,9 @@ use crate::rag::{Hit, Label, Mode, Query};
 
 use super::EngineEmbedder;
 use super::builtin::shelve;
+
+/// Passages asked for, so that there are enough documents.
+const ASKED: usize = 20;
 
 /// What came out.
 #[derive(Debug, Serialize)]
@@ -82,17 +85,24 @@ async fn ask(
         let query = Query {
             builtin: true,
             text: question.question.clone(),
-            k: PASSAGES,
+            k: ASKED,
             mode,
             ..Query::default()
         };
         let started = Instant::now();
         let found = library.search(&query, embedder).await?;
         times.push(milliseconds(started));
-        let is_right =
-            |hit: &Hit| hit.metadata.get("article") == Some(&Label::Text(question.article.clone()));
-        let rank = found.hits.iter().position(is_right);
-        if rank.is_none() {
+        let mut documents: Vec<&Hit> = Vec::new();
+        for hit in &found.hits {
+            if !documents.iter().any(|d| d.document_id == hit.document_id) {
+                documents.push(hit);
+            }
+        }
+        let article = Label::Text(question.article.clone());
+        let rank = documents
+            .iter()
+            .position(|hit| hit.metadata.get("article") == Some(&article));
+        if rank.is_none_or(|rank| rank >= DOCUMENTS) {
             misses.push(format!("{}: {}", question.article, question.question));
         }
         places.push(Place {
