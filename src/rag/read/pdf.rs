@@ -129,6 +129,9 @@ fn parse(bytes: &[u8], deadline: Instant) -> Result<Document, ReadError> {
     let mut document = layout::document(&lines);
     document.title = title(&file);
     if document.blocks.is_empty() && !document.is_cut {
+        if reader.is_damaged {
+            return Err(broken("what its pages draw is damaged"));
+        }
         return Err(ReadError::OnlyPictures { pages: pages.len() });
     }
     Ok(document)
@@ -144,10 +147,13 @@ fn unpacks() -> ReadError {
 fn title(file: &lopdf::Document) -> Option<String> {
     let info = file.trailer.get_deref(b"Info", file).ok()?;
     let title = info.as_dict().ok()?.get_deref(b"Title", file).ok()?;
-    match title {
-        Object::String(..) => lopdf::decode_text_string(title).ok(),
-        _ => None,
-    }
+    let Object::String(..) = title else {
+        return None;
+    };
+    let title = lopdf::decode_text_string(title).ok()?;
+    // What programs write where nobody said anything.
+    let is_empty = ["untitled", "(anonymous)", "(unspecified)"].contains(&title.trim());
+    (!is_empty).then_some(title)
 }
 
 #[cfg(test)]

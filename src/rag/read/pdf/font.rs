@@ -162,17 +162,19 @@ fn descendant<'a>(font: &'a Dictionary, file: &'a Document) -> Option<&'a Dictio
 }
 
 fn double(font: &Dictionary, file: &Document) -> Codes {
-    let encoding = name(font, b"Encoding", file);
-    let encoding = String::from_utf8_lossy(&encoding).into_owned();
-    let label = |part: &str| encoding.contains(part);
-    match () {
-        () if label("UTF16") || label("UCS2") => Codes::Encoded(encoding_rs::UTF_16BE),
-        () if label("RKSJ") => Codes::Encoded(encoding_rs::SHIFT_JIS),
-        () if label("GBK") || label("GB-EUC") => Codes::Encoded(encoding_rs::GBK),
-        () if label("B5") => Codes::Encoded(encoding_rs::BIG5),
-        () if label("KSC") => Codes::Encoded(encoding_rs::EUC_KR),
-        () => Codes::Double,
-    }
+    let name = name(font, b"Encoding", file);
+    let name = String::from_utf8_lossy(&name);
+    let known = [
+        ("UTF16", encoding_rs::UTF_16BE),
+        ("UCS2", encoding_rs::UTF_16BE),
+        ("RKSJ", encoding_rs::SHIFT_JIS),
+        ("GBK", encoding_rs::GBK),
+        ("GB-EUC", encoding_rs::GBK),
+        ("B5", encoding_rs::BIG5),
+        ("KSC", encoding_rs::EUC_KR),
+    ];
+    let found = known.into_iter().find(|(part, _)| name.contains(part));
+    found.map_or(Codes::Double, |(_, encoding)| Codes::Encoded(encoding))
 }
 
 /// What each code is drawn as: a standard table, changed where the font says so.
@@ -300,13 +302,15 @@ impl Widths {
     /// Of the fonts that every reader has.
     fn known(base: &[u8]) -> Self {
         let base = String::from_utf8_lossy(base);
-        let table: &[u16] = match () {
-            () if base.contains("Courier") => return Self::even(600.0),
-            () if base.contains("Times") => &TIMES,
-            () => &HELVETICA,
+        if base.contains("Courier") {
+            return Self::even(600.0);
+        }
+        let table = match base.contains("Times") {
+            true => TIMES,
+            false => HELVETICA,
         };
         Self {
-            runs: vec![(32, table.iter().map(|width| f32::from(*width)).collect())],
+            runs: vec![(32, table.into_iter().map(f32::from).collect())],
             spans: Vec::new(),
             other: WIDTH,
         }

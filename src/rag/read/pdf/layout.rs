@@ -3,9 +3,13 @@
 //! Lines come in the order in which they were drawn, which is the order of reading in all but odd
 //! files, columns included. Where a paragraph ends is told by gaps, indents and short last lines;
 //! what is a heading, by size and weight; what is a running head, by its coming again in the same
-//! place on page after page.
+//! place on page after page. Numbers that stand alone at an edge of a page and tables of contents,
+//! whose lines lead to numbers by dots, go as well.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use super::page::Line;
 use crate::rag::read::{Document, Headings};
@@ -24,14 +28,7 @@ const MOST_LEVELS: usize = 5;
 
 pub(super) fn document(pages: &[Vec<Line>]) -> Document {
     let heads = Heads::of(pages);
-    let kept: Vec<Vec<&Line>> = pages
-        .iter()
-        .map(|page| {
-            page.iter()
-                .filter(|line| is_text(line) && !heads.contain(line))
-                .collect()
-        })
-        .collect();
+    let kept: Vec<Vec<&Line>> = pages.iter().map(|page| kept(page, &heads)).collect();
     let measure = Measure::of(&kept);
     let mut paragraphs = Vec::new();
     for (page, lines) in (1..).zip(&kept) {
@@ -40,6 +37,15 @@ pub(super) fn document(pages: &[Vec<Line>]) -> Document {
         }
     }
     blocks(&paragraphs, &measure)
+}
+
+/// The lines of a page that are its own text.
+fn kept<'a>(page: &'a [Line], heads: &Heads) -> Vec<&'a Line> {
+    let mut heights: Vec<f64> = page.iter().map(|line| line.height).collect();
+    heights.sort_by(f64::total_cmp);
+    let is_own =
+        |line: &&Line| is_text(line) && !heads.contain(line) && !is_page_number(&heights, line);
+    page.iter().filter(is_own).collect()
 }
 
 /// Whether a line says something that can be told.
@@ -52,7 +58,33 @@ fn is_text(line: &Line) -> bool {
             _ => known += 1,
         }
     }
-    known > 2 * unknown
+    known > 2 * unknown && !is_contents(&line.text)
+}
+
+/// Whether dots lead from the text to a number.
+fn is_contents(text: &str) -> bool {
+    static LEADER: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?:[.:·…_]\s?){5,}\s*(?:[0-9]+|[ivxlc]+)\s*$").expect("the pattern is fixed")
+    });
+    LEADER.is_match(text)
+}
+
+/// Whether a line stands alone at the top or the bottom of its page and is nothing but a number.
+/// `heights`: of all lines of the page, ascending.
+fn is_page_number(heights: &[f64], line: &Line) -> bool {
+    static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^[-–—\s]*(?:[0-9]{1,4}|[ivxlc]{1,7})[-–—\s]*$").expect("the pattern is fixed")
+    });
+    if !NUMBER.is_match(&line.text) {
+        return false;
+    }
+    let is_far = |next: f64| (line.height - next).abs() >= 1.6 * line.size;
+    match heights {
+        [_] => false,
+        [lowest, next, ..] if line.height <= *lowest => is_far(*next),
+        [.., next, highest] if line.height >= *highest => is_far(*next),
+        _ => false,
+    }
 }
 
 /// What stands in the same place on many pages.

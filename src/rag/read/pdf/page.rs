@@ -98,6 +98,8 @@ pub(super) struct Pages<'a> {
     file: &'a Document,
     budget: Budget,
     fonts: HashMap<ObjectId, Rc<Font>>,
+    /// Whether something that a page draws could not be unpacked.
+    pub(super) is_damaged: bool,
 }
 
 /// A transformation as the format writes it.
@@ -137,6 +139,7 @@ impl<'a> Pages<'a> {
             file,
             budget,
             fonts: HashMap::new(),
+            is_damaged: false,
         }
     }
 
@@ -174,11 +177,16 @@ impl<'a> Pages<'a> {
         match stream.get_plain_content_with_limit(most) {
             Ok(bytes) => {
                 self.budget.content_bytes -= bytes.len().min(most);
+                // The library returns what it could unpack; packed, nothing takes some bytes.
+                self.is_damaged |= bytes.is_empty() && stream.content.len() > 16;
                 Ok(bytes)
             }
             Err(Error::Decompress(DecompressError::MemoryLimitExceeded { .. })) => Err(unpacks()),
             // What is damaged draws nothing; the rest of the page may.
-            Err(_) => Ok(Vec::new()),
+            Err(_) => {
+                self.is_damaged = true;
+                Ok(Vec::new())
+            }
         }
     }
 

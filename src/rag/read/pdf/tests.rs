@@ -200,6 +200,32 @@ fn what_stands_on_most_pages_is_left_out() {
 }
 
 #[test]
+fn page_numbers_and_contents_are_left_out() {
+    let page = [
+        line('F', 10, 300, 780, "iv"),
+        line('F', 10, 50, 750, "1 Saving . . . . . . . . . 12"),
+        line('F', 10, 50, 738, "2 Debt .............. 20"),
+        line('F', 10, 50, 700, "A sentence ends with three dots ..."),
+        line('F', 10, 50, 660, "1200"),
+        line('F', 10, 50, 620, "Costs of the year were 1.200"),
+        line('F', 10, 50, 580, "300"),
+        line('F', 10, 50, 568, "900"),
+        line('F', 10, 300, 20, "- 7 -"),
+    ]
+    .concat();
+    assert_eq!(
+        texts(&pages(&[&page])),
+        [
+            "A sentence ends with three dots ...",
+            "1200",
+            "Costs of the year were 1.200",
+            "300 900"
+        ]
+    );
+    assert_eq!(texts(&pages(&["BT /F 10 Tf 50 700 Td (42) Tj ET"])), ["42"]);
+}
+
+#[test]
 fn words_are_parted_where_they_stand_apart() {
     let content = "BT /F 10 Tf 50 700 Td [(Com) -20 (pound) -300 (in) 30 (te) 0 (rest)] TJ ET\n\
         BT /F 10 Tf 50 650 Td (Rent) Tj 200 0 Td (900) Tj 100 0 Td (1,000) Tj ET\n\
@@ -312,6 +338,9 @@ fn files_name_themselves() {
     let document = read(&file(&objects, "/Info 6 0 R")).unwrap();
     assert_eq!(document.title.as_deref(), Some("Größe"));
     assert_eq!(document.blocks[0].text, "Text.");
+    let mut unnamed = objects;
+    unnamed[5] = b"<</Title(untitled)>>".to_vec();
+    assert_eq!(read(&file(&unnamed, "/Info 6 0 R")).unwrap().title, None);
 }
 
 #[test]
@@ -358,6 +387,8 @@ fn broken_files_say_what_is_wrong() {
     ];
     assert!(reason(&file(&empty, "")).contains("no pages"));
     assert!(reason(&pages(&["0 0 m 10 10 l S", ""])).contains("2 pages of the file hold no text"));
+    let damaged = stream("/Filter/FlateDecode", &[b'x'; 200]);
+    assert!(reason(&pages_with("null", &[], &[damaged])).contains("draw is damaged"));
     // A table of offsets that are wrong is made anew.
     let moved = [
         &b"%PDF-1.7\n%moved\n"[..],
