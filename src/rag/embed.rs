@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 /// Words whose tokens are remembered while one document is cut.
+#[cfg(feature = "rag")]
 const WORDS: usize = 1 << 16;
 
 /// Which vectors can be compared: those of the same embedder.
@@ -66,6 +67,7 @@ pub struct EmbedError {
 
 /// A counter that looks at each word once. Cutting counts the same words over and over; tokenizers that split at
 /// spaces first, as those of embedding models do, give the same sum.
+#[cfg(feature = "rag")]
 pub(super) fn by_words(count: TokenCounter) -> impl Fn(&str) -> usize {
     let known: RefCell<HashMap<String, usize>> = RefCell::default();
     move |text| {

@@ -131,9 +131,10 @@ pub enum DatabaseError {
 
 /// Whether values of a column may be shown: names that promise personal or secret data are left out.
 fn may_show(column: &str) -> bool {
-    const PRIVATE: [&str; 34] = [
+    const PRIVATE: [&str; 35] = [
         "name",
         "mail",
+        "email",
         "phone",
         "mobile",
         "fax",

@@ -211,8 +211,8 @@ impl Visitor for Guard {
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Refusal> {
         match expr {
             Expr::Function(function) => {
-                if functions::is_sized(&function.name.to_string()) {
-                    sizes(&function.args)?;
+                if let Some(place) = functions::length_place(&function.name.to_string()) {
+                    length(&function.args, place)?;
                 }
                 self.function_name(&function.name)
             }
@@ -304,21 +304,24 @@ fn set_expression(body: &SetExpr) -> ControlFlow<Refusal> {
     }
 }
 
-/// The numbers of a function that makes text as long as they say must be small and written out.
-fn sizes(args: &FunctionArguments) -> ControlFlow<Refusal> {
-    let FunctionArguments::List(list) = args else {
-        return ControlFlow::Continue(());
+/// The length of the text that a function makes must be small and written out.
+fn length(args: &FunctionArguments, place: usize) -> ControlFlow<Refusal> {
+    let arg = match args {
+        FunctionArguments::List(list) => list.args.get(place),
+        _ => None,
     };
-    let is_small = |arg: &FunctionArg| match arg {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) => match &value.value {
-            Value::Number(number, _) => number
-                .parse::<u64>()
-                .is_ok_and(|size| size <= MOST_CHARACTERS),
-            _ => false,
-        },
+    let is_small = match arg {
+        Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value)))) => {
+            match &value.value {
+                Value::Number(number, _) => number
+                    .parse::<u64>()
+                    .is_ok_and(|size| size <= MOST_CHARACTERS),
+                _ => false,
+            }
+        }
         _ => false,
     };
-    match list.args.iter().any(is_small) {
+    match is_small {
         true => ControlFlow::Continue(()),
         false => refuse("texts made longer than 10000 characters"),
     }

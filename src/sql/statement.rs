@@ -208,7 +208,7 @@ mod tests {
         let SqlError::Syntax { line, column, .. } = error("SELECT 1\nFROM t GROUP x") else {
             panic!("a syntax error");
         };
-        assert_eq!((line, column), (2, 14));
+        assert_eq!((line, column), (2, 8));
         let SqlError::Syntax { line, .. } = error("SELECT 1\n\n, 'abc") else {
             panic!("a syntax error");
         };

@@ -72,9 +72,12 @@ pub(super) fn is_known(dialect: Dialect, name: &str) -> bool {
     holds(COMMON, name) || holds(own, name)
 }
 
-/// Whether one of its arguments is the length of the text it makes.
-pub(super) fn is_sized(name: &str) -> bool {
-    holds(" lpad rpad repeat space replicate ", name)
+/// Which of its arguments is the length of the text it makes, if one is.
+pub(super) fn length_place(name: &str) -> Option<usize> {
+    if holds(" space ", name) {
+        return Some(0);
+    }
+    holds(" lpad rpad repeat replicate ", name).then_some(1)
 }
 
 fn holds(list: &str, name: &str) -> bool {

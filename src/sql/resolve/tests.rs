@@ -38,6 +38,8 @@ fn names_that_exist_are_found() {
         "WITH RECURSIVE up(id, boss) AS (SELECT id, manager_id FROM users UNION ALL SELECT u.id, u.manager_id FROM users u JOIN up ON up.boss = u.id) SELECT boss FROM up",
         "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t WHERE n < 5) SELECT n FROM t",
         "SELECT id FROM users UNION SELECT user_id FROM orders ORDER BY id",
+        // DDL without a namespace does not say in which one its tables are.
+        "SELECT public.users.id FROM users",
         "SELECT name, rank() OVER (PARTITION BY o.status ORDER BY o.total DESC) FROM users JOIN orders o ON users.id = o.user_id",
         "SELECT sum(total) OVER w FROM orders WINDOW w AS (PARTITION BY user_id ORDER BY id)",
         "SELECT u.name, t.total FROM users u CROSS JOIN LATERAL (SELECT total FROM orders WHERE user_id = u.id LIMIT 1) t",
@@ -160,10 +162,6 @@ fn names_that_do_not_exist_are_told_with_the_nearest() {
         (
             "SELECT id FROM users UNION SELECT id FROM orders ORDER BY name",
             "no table of this statement has a column 'name', but users has",
-        ),
-        (
-            "SELECT shop.users.id FROM users",
-            "table 'users' goes by 'users' here; did you mean users?",
         ),
     ] {
         let got = problems(sql);
