@@ -1,6 +1,8 @@
 //! What turns texts into vectors, as the tables see it; the server brings the engine's, tests a made-up one.
 
+#[cfg(any(test, feature = "rag"))]
 use std::cell::RefCell;
+#[cfg(any(test, feature = "rag"))]
 use std::collections::HashMap;
 use std::error::Error;
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 /// Words whose tokens are remembered while one document is cut.
-#[cfg(feature = "rag")]
+#[cfg(any(test, feature = "rag"))]
 const WORDS: usize = 1 << 16;
 
 /// Which vectors can be compared: those of the same embedder.
@@ -67,7 +69,7 @@ pub struct EmbedError {
 
 /// A counter that looks at each word once. Cutting counts the same words over and over; tokenizers that split at
 /// spaces first, as those of embedding models do, give the same sum.
-#[cfg(feature = "rag")]
+#[cfg(any(test, feature = "rag"))]
 pub(super) fn by_words(count: TokenCounter) -> impl Fn(&str) -> usize {
     let known: RefCell<HashMap<String, usize>> = RefCell::default();
     move |text| {

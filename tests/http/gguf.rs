@@ -66,16 +66,7 @@ const SCRIPTS: [(&str, &[&str], bool); 11] = [
     ("<|inside|>", &["only", "▁thoughts"], false),
     (
         "<|sql|>",
-        &[
-            "SELECT",
-            "▁name",
-            "▁FROM",
-            "▁users",
-            "▁WHERE",
-            "▁status",
-            "▁=",
-            "▁'active'",
-        ],
+        &["SELECT▁name", "▁FROM▁users", "▁WHERE▁status", "▁=▁'active'"],
         false,
     ),
 ];
@@ -193,19 +184,20 @@ const LONG_CONTEXT_TOKENS: u32 = 4096;
 
 /// A Llama that says what its prompt's last token tells it to; trained on 256 tokens.
 pub(crate) fn parrot(chat_template: Option<&str>) -> Vec<u8> {
-    bird(chat_template, false)
+    bird(chat_template, false, CONTEXT_TOKENS)
+}
+
+/// A parrot that listens to long prompts.
+pub(crate) fn listener() -> Vec<u8> {
+    bird(None, false, LONG_CONTEXT_TOKENS)
 }
 
 /// A parrot that was told where prefix, suffix and gap are.
 pub(crate) fn filler() -> Vec<u8> {
-    bird(None, true)
+    bird(None, true, LONG_CONTEXT_TOKENS)
 }
 
-fn bird(chat_template: Option<&str>, knows_gaps: bool) -> Vec<u8> {
-    let context_tokens = match knows_gaps {
-        true => LONG_CONTEXT_TOKENS,
-        false => CONTEXT_TOKENS,
-    };
+fn bird(chat_template: Option<&str>, knows_gaps: bool, context_tokens: u32) -> Vec<u8> {
     let mut tokens: Vec<(String, i32)> = vec![
         ("<unk>".into(), UNKNOWN),
         ("<s>".into(), CONTROL),

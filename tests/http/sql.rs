@@ -21,7 +21,7 @@ async fn server(variables: &[(&str, &str)]) -> Server {
     all.extend(variables);
     let server = Server::start_with(&all);
     let template = json!({"template": PLAIN});
-    server.create("parrot", &gguf::parrot(None), template).await;
+    server.create("parrot", &gguf::listener(), template).await;
     server
 }
 
@@ -160,8 +160,8 @@ async fn what_cannot_be_is_told_with_its_status() {
     let (status, text) = put(&server, "many", json!({"ddl": many})).await.error();
     assert_eq!(status, 400);
     assert!(text.contains("10000 tables"), "{text}");
-    let (status, _) = put(&server, "..", json!({"ddl": DDL})).await.error();
-    assert!(status == 400 || status == 404);
+    let (status, _) = put(&server, "a%2Fb", json!({"ddl": DDL})).await.error();
+    assert_eq!(status, 400);
 }
 
 #[tokio::test]

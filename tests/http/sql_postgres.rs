@@ -42,7 +42,7 @@ async fn setup() -> Option<Setup> {
         ("WICK_SQL_OWNER", &owner),
     ]);
     let template = json!({"template": PLAIN});
-    server.create("parrot", &gguf::parrot(None), template).await;
+    server.create("parrot", &gguf::listener(), template).await;
     let made = put(
         &server,
         "shop",
@@ -68,7 +68,11 @@ async fn run(server: &Server, schema: &str, sql: &str) -> Answer {
 
 #[tokio::test]
 async fn a_database_is_read_and_asked() {
-    let Some(Setup { server, .. }) = setup().await else {
+    let Some(Setup {
+        server,
+        postgres: _running,
+    }) = setup().await
+    else {
         return;
     };
     let schema = server.get("/ai/sql/schemas/shop").await.json();
@@ -161,7 +165,11 @@ async fn nothing_is_written_and_nothing_runs_for_ever() {
 
 #[tokio::test]
 async fn a_statement_the_database_refuses_is_mended() {
-    let Some(Setup { server, .. }) = setup().await else {
+    let Some(Setup {
+        server,
+        postgres: _running,
+    }) = setup().await
+    else {
         return;
     };
     let request = json!({"query": "SELECT nmae FROM users WHERE staus = 'active'", "schema": "shop", "action": "fix",
