@@ -129,7 +129,35 @@ def cut(rng, text):
     return text[:start], text[start:end], text[end:]
 
 
+# What a name is called when nothing around the gap tells it.
+ORDINARY = ("name", "value", "items", "total", "result", "count", "data", "title")
+# Words of the languages themselves.
+OWN = set(re.findall(r"[A-Za-z_]+", re.sub(r"\{\w+\}", " ", " ".join(PYTHON + JAVASCRIPT))))
+
+
+def ordinary(rng, before, inside, after):
+    """The middle with ordinary names for those that stand in it alone.
+
+    A model cannot guess a made-up name. Were there thousands of them and none likely, the likeliest thing to write in
+    their place would be nothing.
+    """
+    around = set(re.findall(r"\w+", before + after))
+    names = {}
+
+    def name(found):
+        word = found.group()
+        if word in around or word in OWN or word.isupper():
+            return word
+        chosen = names.setdefault(word, rng.choice(ORDINARY))
+        return chosen.capitalize() if word[0].isupper() else chosen
+
+    return re.sub(r"[A-Za-z_]\w*", name, inside)
+
+
 def example(words):
     """(language, prefix, middle, suffix)."""
     language = words.rng.choice(("python", "javascript", "sql"))
-    return language, *cut(words.rng, text_of(words, language))
+    before, inside, after = cut(words.rng, text_of(words, language))
+    if not words.evaluation and words.rng.random() < 0.85:
+        inside = ordinary(words.rng, before, inside, after)
+    return language, before, inside, after

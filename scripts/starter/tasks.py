@@ -147,8 +147,8 @@ def long_dialogue(words):
 
 
 MIX = {
-    "copy": (copy_dialogue, 2), "sql": (sql_dialogue, 56), "passages": (passage_dialogue, 26), "middle": (middle, 56),
-    "explain": (explain_dialogue, 7), "chat": (chat_dialogue, 3), "long": (long_dialogue, 1.2),
+    "copy": (copy_dialogue, 1), "sql": (sql_dialogue, 56), "passages": (passage_dialogue, 45), "middle": (middle, 60),
+    "explain": (explain_dialogue, 6), "chat": (chat_dialogue, 2), "long": (long_dialogue, 1.2),
 }
 FIRST = {
     "copy": (copy_dialogue, 45), "sql": (lambda words: sql_dialogue(words, simple=True), 35), "passages": (passage_dialogue, 12),

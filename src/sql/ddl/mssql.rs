@@ -17,13 +17,7 @@ pub(super) fn simplified(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             at += 1;
         } else if is(&token.token, "with") && next == Some(&Token::LParen) && after_list {
             at = after_brackets(&tokens, at + 1);
-        } else if is(&token.token, "with")
-            && next.is_some_and(|next| is(next, "check") || is(next, "nocheck"))
-        {
-            at += 2;
-        } else if is(&token.token, "on")
-            && after_list
-            && matches!(next, Some(Token::Word(word)) if word.quote_style.is_some())
+        } else if with_check(&token.token, next) || after_list && on_file_group(&token.token, next)
         {
             at += 2;
         } else {
@@ -32,6 +26,16 @@ pub(super) fn simplified(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         }
     }
     kept
+}
+
+/// `WITH CHECK` and `WITH NOCHECK`.
+fn with_check(token: &Token, next: Option<&Token>) -> bool {
+    is(token, "with") && next.is_some_and(|next| is(next, "check") || is(next, "nocheck"))
+}
+
+/// `ON [PRIMARY]`.
+fn on_file_group(token: &Token, next: Option<&Token>) -> bool {
+    is(token, "on") && matches!(next, Some(Token::Word(word)) if word.quote_style.is_some())
 }
 
 fn is(token: &Token, wanted: &str) -> bool {

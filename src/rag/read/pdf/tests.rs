@@ -311,7 +311,7 @@ fn drawings_within_drawings_are_read_and_end() {
     );
     let content = stream("", b"/X Do BT /F 10 Tf 50 550 Td (After.) Tj ET");
     assert_eq!(
-        texts(&pages_with("null", &[form], &[content.clone()])),
+        texts(&pages_with("null", &[form], std::slice::from_ref(&content))),
         ["Within.", "After."]
     );
     // One that draws itself, twice each time.
