@@ -158,6 +158,7 @@ async fn open(app: &App) -> Result<Arc<Rag>, ApiError> {
     let folder = folder.ok_or(ApiError::NoDataFolder)?;
     let options = LibraryOptions {
         tables_uri: app.config.rag_uri.clone(),
+        program: std::env::current_exe().ok(),
         ..LibraryOptions::new(folder.clone())
     };
     let jobs_folder = folder.join("jobs");

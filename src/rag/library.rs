@@ -52,6 +52,9 @@ pub struct LibraryOptions {
     pub tables_uri: Option<String>,
     /// Up to so many passages every vector is compared; beyond, a graph finds the nearest.
     pub exact_passages: usize,
+    /// The running program, which reads files that may mean harm in a process of their own; `None`: they are read
+    /// within this one.
+    pub program: Option<PathBuf>,
 }
 
 impl LibraryOptions {
@@ -61,6 +64,7 @@ impl LibraryOptions {
             folder,
             tables_uri: None,
             exact_passages: EXACT_PASSAGES,
+            program: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{Library, LibraryError, check_collection, now_ms};
 use crate::rag::Metadata;
 use crate::rag::chunk::{Limits, chunks};
 use crate::rag::embed::{EmbedError, Embedder, EmbedderFacts, EmbedderId, TokenCounter, by_words};
-use crate::rag::read::{Format, read};
+use crate::rag::read::{Reader, format, read};
 use crate::rag::tables::{ChunkRow, Chunks, ROWS_AT_ONCE, StoredDocument, label_key};
 
 /// Tokens of a passage with what stands before it, where the embedder reads more: longer ones are about too much.
@@ -254,8 +254,9 @@ impl Batch<'_> {
     async fn cut(&self, new: NewDocument) -> Result<(NewDocument, Cut), LibraryError> {
         let count = Arc::clone(&self.facts.count);
         let context_tokens = self.facts.context_tokens;
+        let reader = self.library.inner.options.program.clone().map(Reader::new);
         let work = move || {
-            let cut = cut(&new, context_tokens, count)?;
+            let cut = cut(&new, reader.as_ref(), context_tokens, count)?;
             Ok((new, cut))
         };
         tokio::task::spawn_blocking(work)
@@ -292,9 +293,17 @@ pub(super) async fn vectors(
     })
 }
 
-fn cut(new: &NewDocument, context_tokens: usize, count: TokenCounter) -> Result<Cut, LibraryError> {
-    let format = Format::of_name(&new.name).ok_or(LibraryError::UnknownFormat)?;
-    let document = read(&new.bytes, format)?;
+fn cut(
+    new: &NewDocument,
+    reader: Option<&Reader>,
+    context_tokens: usize,
+    count: TokenCounter,
+) -> Result<Cut, LibraryError> {
+    let format = format(&new.name, &new.bytes)?;
+    let document = match reader {
+        Some(reader) => reader.read(&new.bytes, format),
+        None => read(&new.bytes, format),
+    }?;
     let given = new.title.clone().or(document.title.clone());
     let title = given.filter(|title| !title.trim().is_empty());
     let title = title.unwrap_or_else(|| stem(&new.name).to_owned());
