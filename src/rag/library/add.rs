@@ -410,7 +410,7 @@ mod tests {
             .into_bytes(),
         };
         for context_tokens in [10, 64, 4096] {
-            let cut = cut(&new, context_tokens, Arc::new(words)).unwrap();
+            let cut = cut(&new, None, context_tokens, Arc::new(words)).unwrap();
             assert!(cut.rows.len() > 2);
             let most = context_tokens.min(MOST_TOKENS);
             for row in &cut.rows {
