@@ -11,6 +11,7 @@ use sqlparser::ast::{
 };
 
 use super::phrase;
+use crate::sql::statement::join_constraint;
 
 /// What one statement is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -361,7 +362,7 @@ fn on_clauses(table: &TableWithJoins, inner: &mut Inner) -> ControlFlow<()> {
     table
         .joins
         .iter()
-        .try_for_each(|join| match constraint(&join.join_operator) {
+        .try_for_each(|join| match join_constraint(&join.join_operator) {
             Some(JoinConstraint::On(condition)) => condition.visit(inner),
             _ => ControlFlow::Continue(()),
         })
@@ -520,7 +521,7 @@ fn without_alias(relation: &TableFactor, alias: &Option<ast::TableAlias>) -> Str
 
 fn join(join: &ast::Join) -> Join {
     let kind = match &join.join_operator {
-        operator if matches!(constraint(operator), Some(JoinConstraint::Natural)) => "natural",
+        operator if matches!(join_constraint(operator), Some(JoinConstraint::Natural)) => "natural",
         JoinOperator::Join(JoinConstraint::None) | JoinOperator::Inner(JoinConstraint::None) => {
             "cross"
         }
@@ -539,7 +540,7 @@ fn join(join: &ast::Join) -> Join {
         JoinOperator::ArrayJoin | JoinOperator::InnerArrayJoin => "array",
         JoinOperator::LeftArrayJoin => "left array",
     };
-    let (on, using) = match constraint(&join.join_operator) {
+    let (on, using) = match join_constraint(&join.join_operator) {
         Some(JoinConstraint::On(condition)) => (conditions(Some(condition)), Vec::new()),
         Some(JoinConstraint::Using(columns)) => (
             Vec::new(),
@@ -552,32 +553,6 @@ fn join(join: &ast::Join) -> Join {
         source: source(&join.relation),
         on,
         using,
-    }
-}
-
-fn constraint(operator: &JoinOperator) -> Option<&JoinConstraint> {
-    match operator {
-        JoinOperator::Join(constraint)
-        | JoinOperator::Inner(constraint)
-        | JoinOperator::Left(constraint)
-        | JoinOperator::LeftOuter(constraint)
-        | JoinOperator::Right(constraint)
-        | JoinOperator::RightOuter(constraint)
-        | JoinOperator::FullOuter(constraint)
-        | JoinOperator::CrossJoin(constraint)
-        | JoinOperator::Semi(constraint)
-        | JoinOperator::LeftSemi(constraint)
-        | JoinOperator::RightSemi(constraint)
-        | JoinOperator::Anti(constraint)
-        | JoinOperator::LeftAnti(constraint)
-        | JoinOperator::RightAnti(constraint)
-        | JoinOperator::AsOf { constraint, .. }
-        | JoinOperator::StraightJoin(constraint) => Some(constraint),
-        JoinOperator::CrossApply
-        | JoinOperator::OuterApply
-        | JoinOperator::ArrayJoin
-        | JoinOperator::LeftArrayJoin
-        | JoinOperator::InnerArrayJoin => None,
     }
 }
 

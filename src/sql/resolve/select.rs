@@ -10,6 +10,7 @@ use crate::sql::Dialect;
 
 use super::scope::{Columns, Scope};
 use super::{Ctes, Resolver, last_ident};
+use crate::sql::statement::join_constraint;
 
 impl Resolver<'_> {
     pub(super) fn select(
@@ -181,30 +182,14 @@ impl Resolver<'_> {
         scope: &mut Scope<'_>,
         left: std::ops::Range<usize>,
     ) {
-        let constraint = match &join.join_operator {
-            JoinOperator::Join(constraint)
-            | JoinOperator::Inner(constraint)
-            | JoinOperator::Left(constraint)
-            | JoinOperator::LeftOuter(constraint)
-            | JoinOperator::Right(constraint)
-            | JoinOperator::RightOuter(constraint)
-            | JoinOperator::FullOuter(constraint)
-            | JoinOperator::CrossJoin(constraint)
-            | JoinOperator::Semi(constraint)
-            | JoinOperator::LeftSemi(constraint)
-            | JoinOperator::RightSemi(constraint)
-            | JoinOperator::Anti(constraint)
-            | JoinOperator::LeftAnti(constraint)
-            | JoinOperator::RightAnti(constraint)
-            | JoinOperator::StraightJoin(constraint) => constraint,
-            JoinOperator::AsOf {
-                match_condition,
-                constraint,
-            } => {
-                self.expression(match_condition, ctes, scope);
-                constraint
-            }
-            _ => return,
+        if let JoinOperator::AsOf {
+            match_condition, ..
+        } = &join.join_operator
+        {
+            self.expression(match_condition, ctes, scope);
+        }
+        let Some(constraint) = join_constraint(&join.join_operator) else {
+            return;
         };
         match constraint {
             JoinConstraint::On(condition) => self.expression(condition, ctes, scope),
