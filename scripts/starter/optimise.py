@@ -2,7 +2,7 @@
 
 import torch
 
-from model import MATRICES
+from model import MATRICES, PRODUCT
 
 NEWTON_SCHULZ = ((3.4445, -4.7750, 2.0315),) * 5
 
@@ -16,7 +16,7 @@ def start(weights):
 
 def orthogonal(update):
     """The nearest matrix with all singular values near one, per layer, by Newton-Schulz steps."""
-    x = update.bfloat16()
+    x = update.to(PRODUCT)
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT

@@ -11,6 +11,7 @@ import json
 import random
 import re
 
+import gguf
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 import tasks
@@ -91,6 +92,11 @@ def build(documents, seed, size):
     vocabulary = {token: index for index, token in enumerate(alphabet)}
     for a, b in merges:
         vocabulary.setdefault(a + b, len(vocabulary))
+    return assemble(vocabulary, merges)
+
+
+def assemble(vocabulary, merges):
+    """The tokenizer of these ids and merges."""
     model = models.BPE(vocab=vocabulary, merges=merges, ignore_merges=True)
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -101,6 +107,12 @@ def build(documents, seed, size):
     return tokenizer
 
 
+def read(path):
+    """The tokenizer of a model file of ours, so that its training can go on."""
+    fields = gguf.GGUFReader(path).fields
+    tokens = fields["tokenizer.ggml.tokens"].contents()
+    merges = [tuple(m.split(" ")) for m in fields["tokenizer.ggml.merges"].contents()]
+    return assemble({token: index for index, token in enumerate(tokens) if token not in SPECIAL}, merges)
 
 
 def encode_answer(tokenizer, text):
@@ -125,8 +137,9 @@ def main():
     parser.add_argument("--documents", type=int, default=6000)
     parser.add_argument("--size", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--from", dest="file", help="a GGUF file of ours whose tokenizer is taken instead")
     options = parser.parse_args()
-    tokenizer = build(options.documents, options.seed, options.size)
+    tokenizer = read(options.file) if options.file else build(options.documents, options.seed, options.size)
     tokenizer.save(options.out)
     print(tokenizer.get_vocab_size(), "tokens")
 
