@@ -28,7 +28,7 @@ fn pdf(objects: &[String]) -> Vec<u8> {
 }
 
 /// A page with a heading and a sentence, and one more object.
-fn page(more: String) -> Vec<u8> {
+pub(crate) fn page(more: String) -> Vec<u8> {
     let content = "BT /F 20 Tf 50 700 Td (Reserve) Tj ET BT /F 10 Tf 50 650 Td (Keep three months of costs.) Tj ET";
     pdf(&[
         "<</Type/Catalog/Pages 2 0 R>>".to_owned(),
@@ -53,11 +53,14 @@ fn a_pdf_is_read_in_a_process_of_its_own() {
     ));
 }
 
-/// Each number of an object takes some hundred bytes of memory and two of the file.
+/// A file each of whose many numbers takes two bytes of it and some hundred of memory.
+pub(crate) fn bomb() -> Vec<u8> {
+    page(format!("[{}]", "1 ".repeat(14 << 20)))
+}
+
 #[test]
 fn a_file_that_takes_gigabytes_ends_its_process_only() {
-    let numbers = format!("[{}]", "1 ".repeat(14 << 20));
-    let read = read(&page(numbers));
+    let read = read(&bomb());
     assert!(
         matches!(read, Err(ReadError::Bomb { .. } | ReadError::Broken { .. })),
         "{read:?}"

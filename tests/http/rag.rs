@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::files;
 use crate::gguf;
 use crate::server::{Answer, Server};
 use crate::signer::{SECRET, Signer, anna};
@@ -184,6 +185,28 @@ async fn files_come_in_a_form_and_the_same_bytes_once() {
             .len(),
         2
     );
+}
+
+#[tokio::test]
+async fn pdfs_are_found_with_their_page_and_bad_ones_leave_nothing() {
+    let server = with_embedder(&[]).await;
+    let files = [
+        part("file", Some("reserve.pdf"), &files::page("null".to_owned())),
+        part("file", Some("bomb.pdf"), &files::bomb()),
+        part("file", Some("broken.pdf"), b"%PDF-1.7\n1 0 obj"),
+    ];
+    let job = end_of(&server, &send_form(&server, &files).await).await;
+    assert_eq!(job["state"], "failed", "{job}");
+    assert_eq!(job["documents"][0]["state"], "done", "{job}");
+    for bad in [1, 2] {
+        let told = job["documents"][bad]["error"].as_str().unwrap();
+        assert!(told.starts_with("the file "), "{told}");
+    }
+    let hits = search(&server, json!({"query": "months of costs"})).await;
+    assert_eq!(hits["hits"].as_array().unwrap().len(), 1, "{hits}");
+    assert_eq!(hits["hits"][0]["position"]["page"], 1, "{hits}");
+    let listed = server.get("/rag/documents").await.json();
+    assert_eq!(listed["documents"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
