@@ -20,9 +20,12 @@ const UNKNOWN: i32 = 2;
 const CONTROL: i32 = 3;
 const BYTE: i32 = 6;
 
-/// What the parrot says after each trigger; the last word of a script is followed by the end of the
-/// turn, or by its first word where it goes round.
-const SCRIPTS: [(&str, &[&str], bool); 11] = [
+/// A trigger, what is said after it, and whether that goes round: the last word is followed by the end of the turn, or
+/// by the first word.
+pub(crate) type Script = (&'static str, &'static [&'static str], bool);
+
+/// What the parrot says after each trigger.
+const SCRIPTS: [Script; 11] = [
     ("<|hello|>", &["Hello", "▁there", "!"], false),
     ("<|story|>", &["Once", "▁upon", "▁a", "▁time", "▁and"], true),
     (
@@ -184,20 +187,30 @@ const LONG_CONTEXT_TOKENS: u32 = 4096;
 
 /// A Llama that says what its prompt's last token tells it to; trained on 256 tokens.
 pub(crate) fn parrot(chat_template: Option<&str>) -> Vec<u8> {
-    bird(chat_template, false, CONTEXT_TOKENS)
+    bird(&SCRIPTS, chat_template, false, CONTEXT_TOKENS)
 }
 
 /// A parrot that listens to long prompts.
 pub(crate) fn listener() -> Vec<u8> {
-    bird(None, false, LONG_CONTEXT_TOKENS)
+    bird(&SCRIPTS, None, false, LONG_CONTEXT_TOKENS)
+}
+
+/// A listener with a script of its own. What a word is followed by does not depend on what was before it.
+pub(crate) fn actor(scripts: &[Script]) -> Vec<u8> {
+    bird(scripts, None, false, LONG_CONTEXT_TOKENS)
 }
 
 /// A parrot that was told where prefix, suffix and gap are.
 pub(crate) fn filler() -> Vec<u8> {
-    bird(None, true, LONG_CONTEXT_TOKENS)
+    bird(&SCRIPTS, None, true, LONG_CONTEXT_TOKENS)
 }
 
-fn bird(chat_template: Option<&str>, knows_gaps: bool, context_tokens: u32) -> Vec<u8> {
+fn bird(
+    scripts: &[Script],
+    chat_template: Option<&str>,
+    knows_gaps: bool,
+    context_tokens: u32,
+) -> Vec<u8> {
     let mut tokens: Vec<(String, i32)> = vec![
         ("<unk>".into(), UNKNOWN),
         ("<s>".into(), CONTROL),
@@ -214,7 +227,7 @@ fn bird(chat_template: Option<&str>, knows_gaps: bool, context_tokens: u32) -> V
             })
     };
     let mut next = Vec::new();
-    for (trigger, words, goes_round) in SCRIPTS {
+    for &(trigger, words, goes_round) in scripts {
         let trigger = id_of(&mut tokens, trigger, CONTROL);
         let words: Vec<usize> = words
             .iter()
