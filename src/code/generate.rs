@@ -169,7 +169,7 @@ pub type Tell<'a> = dyn FnMut(Progress<'_>) + Send + 'a;
 /// Why there are no files.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerateError<E> {
-    /// The plan broke off.
+    /// The plan broke off before its first file.
     #[error("the plan did not come to an end")]
     NoPlan,
     /// Nothing that was planned could be done; holds the reasons, without the paths.
@@ -197,6 +197,9 @@ pub async fn generate<W: Writer>(
         ..Generated::default()
     };
     let mut notes = vec![plan.notes];
+    if plan.is_cut {
+        notes.push("The plan broke off: files may be missing".to_owned());
+    }
     let mut left_out = plan.left_out;
     let mut longest = Duration::ZERO;
     for (at, planned) in plan.files.iter().enumerate() {
@@ -354,8 +357,15 @@ impl<'a, W: Writer> Desk<'a, W> {
             editable: self.editable.clone(),
             most: plan::most_files(self.room.plan, MOST_FILES),
         };
+        let room = self.room.context.saturating_sub(self.room.plan);
+        let [whole, lean] = &self.beginnings;
+        let beginning = if self.tokens(whole) <= room {
+            whole
+        } else {
+            lean
+        };
         let ask = Ask {
-            turns: self.beginnings[0].clone(),
+            turns: beginning.clone(),
             form: Constraint::Schema(scope.form()),
             max_tokens: self.room.plan,
             temperature: 0.0,
@@ -522,6 +532,13 @@ impl<'a, W: Writer> Desk<'a, W> {
         })
     }
 
+    fn tokens(&self, turns: &[Turn]) -> usize {
+        let counts = turns
+            .iter()
+            .map(|turn| self.writer.count(&turn.text) + TURN_TOKENS);
+        counts.sum()
+    }
+
     /// The conversation up to these messages, with as much of it as leaves room for a file. What was written first goes
     /// first, then the contents of the project.
     fn turns(&self, last: &[Turn]) -> Option<Vec<Turn>> {
@@ -530,12 +547,7 @@ impl<'a, W: Writer> Desk<'a, W> {
             conversation.push(turn(Role::User, exchange.ask.clone()));
             conversation.push(turn(Role::Model, exchange.answer.clone()));
         }
-        let tokens = |turns: &[Turn]| -> usize {
-            let counts = turns
-                .iter()
-                .map(|turn| self.writer.count(&turn.text) + TURN_TOKENS);
-            counts.sum()
-        };
+        let tokens = |turns: &[Turn]| self.tokens(turns);
         let room = self
             .room
             .context

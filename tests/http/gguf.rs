@@ -18,6 +18,7 @@ const ALIGNMENT: usize = 32;
 const NORMAL: i32 = 1;
 const UNKNOWN: i32 = 2;
 const CONTROL: i32 = 3;
+const USER_DEFINED: i32 = 4;
 const BYTE: i32 = 6;
 
 /// A trigger, what is said after it, and whether that goes round: the last word is followed by the end of the turn, or
@@ -187,26 +188,32 @@ const LONG_CONTEXT_TOKENS: u32 = 4096;
 
 /// A Llama that says what its prompt's last token tells it to; trained on 256 tokens.
 pub(crate) fn parrot(chat_template: Option<&str>) -> Vec<u8> {
-    bird(&SCRIPTS, chat_template, false, CONTEXT_TOKENS)
+    bird(chat_template, false, CONTEXT_TOKENS)
 }
 
 /// A parrot that listens to long prompts.
 pub(crate) fn listener() -> Vec<u8> {
-    bird(&SCRIPTS, None, false, LONG_CONTEXT_TOKENS)
+    bird(None, false, LONG_CONTEXT_TOKENS)
 }
 
-/// A listener with a script of its own. What a word is followed by does not depend on what was before it.
-pub(crate) fn actor(scripts: &[Script]) -> Vec<u8> {
-    bird(scripts, None, false, LONG_CONTEXT_TOKENS)
+/// A listener with a script of its own. What a word is followed by does not depend on what was before it. Texts that are
+/// `whole` are one token wherever they stand.
+pub(crate) fn actor(scripts: &[Script], whole: &[&str]) -> Vec<u8> {
+    hatch(scripts, whole, None, false, LONG_CONTEXT_TOKENS)
 }
 
 /// A parrot that was told where prefix, suffix and gap are.
 pub(crate) fn filler() -> Vec<u8> {
-    bird(&SCRIPTS, None, true, LONG_CONTEXT_TOKENS)
+    bird(None, true, LONG_CONTEXT_TOKENS)
 }
 
-fn bird(
+fn bird(chat_template: Option<&str>, knows_gaps: bool, context_tokens: u32) -> Vec<u8> {
+    hatch(&SCRIPTS, &[], chat_template, knows_gaps, context_tokens)
+}
+
+fn hatch(
     scripts: &[Script],
+    whole: &[&str],
     chat_template: Option<&str>,
     knows_gaps: bool,
     context_tokens: u32,
@@ -226,6 +233,9 @@ fn bird(
                 tokens.len() - 1
             })
     };
+    for text in whole {
+        id_of(&mut tokens, text, USER_DEFINED);
+    }
     let mut next = Vec::new();
     for &(trigger, words, goes_round) in scripts {
         let trigger = id_of(&mut tokens, trigger, CONTROL);

@@ -93,7 +93,7 @@ const SCRIPTS: [Script; 13] = [
         ],
         false,
     ),
-    // A fence inside a file cannot end it, nor can anything follow the end.
+    // It wants names that are devices and folders of tools.
     (
         "<|reserved|>",
         &[
@@ -105,9 +105,12 @@ const SCRIPTS: [Script; 13] = [
     ),
 ];
 
+/// How files begin: nothing else may come first, so that only a token that is longer can begin with it.
+const OPENINGS: [&str; 4] = ["```html\n", "```python\n", "```json\n", "```css\n"];
+
 async fn server(more: &[(&str, &str)]) -> Server {
     let server = Server::start_with(&[&[("WICK_ASSIST_MODEL", "actor")], more].concat());
-    let actor = gguf::actor(&SCRIPTS);
+    let actor = gguf::actor(&SCRIPTS, &OPENINGS);
     server
         .create("actor", &actor, json!({"template": PLAIN}))
         .await;

@@ -117,7 +117,7 @@ pub(crate) async fn generate(
 /// The project that a conversation has come to, as a zip archive: the files that were given with the changes in them.
 #[utoipa::path(get, path = "/ai/code/generate/{conversation_id}/archive", tag = "assistant",
     params(("conversation_id" = String, Path, description = "From an answer of `/ai/code/generate`")), responses(
-    (status = 200, description = "The archive", body = Vec<u8>, content_type = "application/zip"),
+    (status = 200, description = "The archive", body = Archive, content_type = "application/zip"),
     (status = 400, description = "The name is none", body = ErrorBody),
     (status = 401, description = "No or bad credentials", body = ErrorBody),
     (status = 404, description = "No such conversation (any more)", body = ErrorBody)))]
@@ -125,20 +125,31 @@ pub(crate) async fn archive(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-) -> Result<Response, AssistError> {
+) -> Result<Archive, AssistError> {
     let conversation = conversation(&caller, id)?;
     let kept = known(&app, &conversation)?;
     let bytes = blocking(move || Ok(kept.project.archive())).await?;
-    let headers = [
-        (header::CONTENT_TYPE, "application/zip"),
-        (
-            header::CONTENT_DISPOSITION,
-            "attachment; filename=\"project.zip\"",
-        ),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    Ok((headers, bytes).into_response())
+    Ok(Archive(bytes))
+}
+
+/// A zip archive.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub(crate) struct Archive(Vec<u8>);
+
+impl IntoResponse for Archive {
+    fn into_response(self) -> Response {
+        let headers = [
+            (header::CONTENT_TYPE, "application/zip"),
+            (
+                header::CONTENT_DISPOSITION,
+                "attachment; filename=\"project.zip\"",
+            ),
+            (header::CACHE_CONTROL, "no-store"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
+        (headers, self.0).into_response()
+    }
 }
 
 async fn make(

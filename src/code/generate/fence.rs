@@ -16,14 +16,14 @@ const FIRST: &str = r"[^` \t\n\x00-\x08\x0B-\x1F\x7F]";
 
 /// How one file is fenced in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fence {
+pub(super) struct Fence {
     ticks: usize,
     language: &'static str,
 }
 
 /// A file as it came out of its fence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unfenced {
+pub(super) struct Unfenced {
     /// What stands inside.
     pub content: String,
     /// Whether the closing line was reached.
@@ -32,7 +32,7 @@ pub struct Unfenced {
 
 impl Fence {
     /// For a file of a language; `present`: what it holds so far.
-    pub fn new(language: &'static str, present: Option<&str>) -> Fence {
+    pub(super) fn new(language: &'static str, present: Option<&str>) -> Fence {
         // Documents have fences of their own.
         let usual = if language == "markdown" {
             TICKS + 1
@@ -46,7 +46,7 @@ impl Fence {
     }
 
     /// The grammar of a fenced file, as Lark text; one that `may_be_empty` need not have a line.
-    pub fn grammar(&self, may_be_empty: bool) -> String {
+    pub(super) fn grammar(&self, may_be_empty: bool) -> String {
         let (ticks, fewer) = ("`".repeat(self.ticks), self.ticks - 1);
         let line = format!("`{{0,{fewer}}}({NO_TICK}{ANY}*)?\\n");
         let lines = format!("{FIRST}{ANY}*\\n({line})*");
@@ -59,7 +59,7 @@ impl Fence {
     }
 
     /// A text between fences.
-    pub fn wrap(&self, content: &str) -> String {
+    pub(super) fn wrap(&self, content: &str) -> String {
         let ticks = "`".repeat(self.ticks);
         let mut text = format!("{ticks}{}\n{content}", self.language);
         if !content.is_empty() && !content.ends_with('\n') {
@@ -70,7 +70,7 @@ impl Fence {
     }
 
     /// What a model wrote under the grammar, without the fences.
-    pub fn unwrap(&self, text: &str) -> Unfenced {
+    pub(super) fn unwrap(&self, text: &str) -> Unfenced {
         let mut reader = self.reader();
         let mut content = reader.push(text);
         let is_whole = reader.is_closed;
@@ -81,7 +81,7 @@ impl Fence {
     }
 
     /// The same, piece by piece.
-    pub fn reader(&self) -> Reader {
+    pub(super) fn reader(&self) -> Reader {
         Reader {
             opening: self.ticks + self.language.len() + 1,
             ticks: self.ticks,
@@ -94,7 +94,7 @@ impl Fence {
 
 /// Takes a fenced file as it is written and gives what stands inside.
 #[derive(Clone, Debug)]
-pub struct Reader {
+pub(super) struct Reader {
     /// Bytes of the opening line that are still to come.
     opening: usize,
     ticks: usize,
@@ -106,7 +106,7 @@ pub struct Reader {
 
 impl Reader {
     /// More of the fenced text in, more of the file out.
-    pub fn push(&mut self, text: &str) -> String {
+    pub(super) fn push(&mut self, text: &str) -> String {
         let mut out = String::new();
         for char in text.chars() {
             if self.opening > 0 {

@@ -58,7 +58,7 @@ const NAMES: [(&str, &str); 3] = [
 ];
 
 /// The language of a file; `text` where nothing is known.
-pub fn of(path: &ProjectPath) -> &'static str {
+pub(super) fn of(path: &ProjectPath) -> &'static str {
     let name = path.name().to_ascii_lowercase();
     let ending = path.ending();
     let is_config = name.starts_with("tsconfig") || name.starts_with("jsconfig");

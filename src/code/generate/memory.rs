@@ -9,7 +9,7 @@ use lru::LruCache;
 use super::project::Project;
 
 /// How long a conversation is remembered after it was last used.
-pub const LIFE: Duration = Duration::from_secs(3600);
+pub(super) const LIFE: Duration = Duration::from_secs(3600);
 /// Conversations of everybody.
 const ALL: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 /// Conversations of one user.

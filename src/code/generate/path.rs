@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// Longest path, in bytes.
-pub const PATH_BYTES: usize = 200;
+pub(super) const PATH_BYTES: usize = 200;
 /// Longest part of a path, in bytes.
 const PART_BYTES: usize = 100;
 /// Folders and file of a path at most.
@@ -18,7 +18,7 @@ const NUMBERED_DEVICES: [&str; 2] = ["com", "lpt"];
 
 /// The paths that a model may write, as a regular expression: no part is empty, starts with two dots or ends with one.
 /// What it cannot say [`ProjectPath::new`] checks afterwards.
-pub const PATTERN: &str = concat!(
+pub(super) const PATTERN: &str = concat!(
     r"^\.?[A-Za-z0-9_@+(\[](\.?[A-Za-z0-9_@+)\]-]){0,31}",
     r"(/\.?[A-Za-z0-9_@+(\[](\.?[A-Za-z0-9_@+)\]-]){0,31}){0,5}$"
 );

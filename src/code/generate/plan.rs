@@ -18,6 +18,7 @@ const TOKENS_OF_NOTES: usize = 120;
 /// What happens to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = FileAction)]
 pub enum Action {
     /// It is new.
     Create,
@@ -40,18 +41,20 @@ pub struct PlannedFile {
 
 /// What will be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
+pub(super) struct Plan {
     /// The files, each once.
     pub files: Vec<PlannedFile>,
     /// The whole in a few words.
     pub notes: String,
     /// What of the model's plan is not done.
     pub left_out: Vec<LeftOut>,
+    /// Whether it broke off, so that files may be missing.
+    pub is_cut: bool,
 }
 
 /// A file that is not written after all.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeftOut {
+pub(super) struct LeftOut {
     /// Where it would be, as the model has it.
     pub path: String,
     /// Why it is not.
@@ -60,7 +63,7 @@ pub struct LeftOut {
 
 /// What a plan may be about.
 #[derive(Clone, Debug)]
-pub struct Scope<'a> {
+pub(super) struct Scope<'a> {
     /// The project as it is.
     pub project: &'a Project,
     /// Files that are short enough to be written anew.
@@ -83,13 +86,13 @@ struct WrittenFile {
 }
 
 /// How many files a plan may have that is written in so many tokens.
-pub fn most_files(tokens: usize, most: usize) -> usize {
+pub(super) fn most_files(tokens: usize, most: usize) -> usize {
     (tokens.saturating_sub(TOKENS_OF_NOTES) / TOKENS_PER_FILE).clamp(1, most)
 }
 
 impl Scope<'_> {
     /// The JSON schema of a plan: new files have paths that stay inside, others are files that are there.
-    pub fn form(&self) -> Value {
+    pub(super) fn form(&self) -> Value {
         let file = |action: Action, path: Value| {
             json!({
                 "type": "object",
@@ -124,11 +127,15 @@ impl Scope<'_> {
         })
     }
 
-    /// The plan that a model wrote, without what cannot be done; `None`: it is not whole.
-    pub fn plan(&self, text: &str) -> Option<Plan> {
-        let written: Written = serde_json::from_str(text).ok()?;
+    /// The plan that a model wrote, without what cannot be done. Of one that broke off it has the files that were reached;
+    /// `None`: there are none.
+    pub(super) fn plan(&self, text: &str) -> Option<Plan> {
+        let whole = serde_json::from_str::<Written>(text).ok();
+        let is_cut = whole.is_none();
+        let written = whole.or_else(|| begun(text))?;
         let mut plan = Plan {
             notes: on_one_line(&written.notes),
+            is_cut,
             ..Plan::default()
         };
         // What the project will be, for paths that do not go together.
@@ -184,6 +191,12 @@ impl Scope<'_> {
             (Action::Create, None) => Ok(planned(path, Action::Create)),
         }
     }
+}
+
+/// The beginning of a plan, up to the last file that is whole.
+fn begun(text: &str) -> Option<Written> {
+    let mut ends = text.rmatch_indices('}').map(|(at, _)| &text[..=at]);
+    ends.find_map(|start| serde_json::from_str(&format!("{start}]}}")).ok())
 }
 
 fn on_one_line(text: &str) -> String {
@@ -322,6 +335,24 @@ mod tests {
             3
         );
         assert_eq!(form["properties"]["files"]["maxItems"], 3);
+    }
+
+    #[test]
+    fn a_plan_that_broke_off_has_the_files_it_reached() {
+        let empty = Project::default();
+        let scope = Scope {
+            project: &empty,
+            editable: Vec::new(),
+            most: 3,
+        };
+        let text = r#"{"notes": "n", "files": [{"action": "create", "path": "a", "purpose": "{x}"}, {"action": "create", "path": "b", "purpose": "} "#;
+        let plan = scope.plan(text).unwrap();
+        assert!(plan.is_cut);
+        assert_eq!(
+            (plan.files.len(), plan.files[0].purpose.as_str()),
+            (1, "{x}")
+        );
+        assert_eq!(scope.plan(r#"{"notes": "n}"#), None);
     }
 
     #[test]

@@ -9,11 +9,11 @@ use zip::{CompressionMethod, ZipWriter};
 use super::path::{PathError, ProjectPath};
 
 /// Files of a project at most.
-pub const FILES: usize = 64;
+pub(super) const FILES: usize = 64;
 /// Longest file, in bytes.
-pub const FILE_BYTES: usize = 256 << 10;
+pub(super) const FILE_BYTES: usize = 256 << 10;
 /// All files together, in bytes.
-pub const PROJECT_BYTES: usize = 1 << 20;
+pub(super) const PROJECT_BYTES: usize = 1 << 20;
 
 /// Files by their paths. No two paths are one file on any system, and no file is another one's folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -286,7 +286,7 @@ async fn given_files_are_edited_and_deleted() {
         .map(|(path, _)| path.as_str())
         .collect();
     assert_eq!(left, ["a.py", "b.md"]);
-    let beginning = &script.asked.lock().unwrap()[0].turns[1].text;
+    let beginning = script.asked.lock().unwrap()[0].turns[1].text.clone();
     assert!(
         beginning.contains("- a.py, 1 lines\n") && beginning.contains("x = 1"),
         "{beginning}"
