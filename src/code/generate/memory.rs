@@ -47,7 +47,7 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// What is kept of a conversation; it is then remembered for another [`LIFE`].
+    /// What is kept of a conversation; it is then remembered for another hour.
     pub fn find(&self, conversation: &Conversation, now: Instant) -> Option<Kept> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         expire(&mut all, now);

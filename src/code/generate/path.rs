@@ -147,15 +147,15 @@ fn check_part(part: &str) -> Result<(), PathError> {
 fn is_reserved(part: &str) -> bool {
     let part = part.to_lowercase();
     let stem = part.split('.').next().unwrap_or_default().trim_end();
-    let is_numbered = |device: &&str| {
-        let digit = stem.strip_prefix(*device).unwrap_or_default();
+    let is_numbered = |device: &str| {
+        let digit = stem.strip_prefix(device).unwrap_or_default();
         let mut chars = digit.chars();
         // Superscript digits count on Windows.
         matches!((chars.next(), chars.next()), (Some(c), None) if c.is_ascii_digit() || "¹²³".contains(c))
     };
     part == ".git"
         || DEVICES.contains(&stem)
-        || NUMBERED_DEVICES.iter().any(|device| is_numbered(&device))
+        || NUMBERED_DEVICES.iter().any(|device| is_numbered(device))
 }
 
 #[cfg(test)]
