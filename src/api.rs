@@ -44,7 +44,7 @@ use tracing::{info, warn};
 
 use crate::access::{Access, AccessSetupError};
 use crate::coach::history::HistoryError;
-use crate::code::CompletionCache;
+use crate::code::{CompletionCache, generate};
 use crate::config::Config;
 use crate::engine::{Engine, EngineConfig};
 use crate::ops::metrics;
@@ -75,6 +75,7 @@ pub struct App {
     hosts: Arc<Hosts>,
     access: Arc<Access>,
     completions: Arc<CompletionCache>,
+    projects: Arc<generate::Memory>,
     schemas: Arc<Schemas>,
     coach: Arc<coach::CoachState>,
     #[cfg(feature = "rag")]
@@ -135,6 +136,7 @@ impl App {
             hosts: Arc::new(Hosts::new(&config, listen)),
             access: Arc::new(Access::new(&config.access)?),
             completions: Arc::default(),
+            projects: Arc::default(),
             schemas: Arc::new(schemas(&config)),
             coach: Arc::new(coach::CoachState::new(&config)?),
             #[cfg(feature = "rag")]

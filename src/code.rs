@@ -1,5 +1,5 @@
 //! Code at a cursor: what could stand there, in several versions, cut where the block ends. And [`review`]s of
-//! changes.
+//! changes, and whole projects from words ([`mod@generate`]).
 //!
 //! Plain functions over the engine; nothing here knows HTTP.
 
@@ -7,6 +7,7 @@ mod cache;
 mod candidate;
 mod cursor;
 mod cut;
+pub mod generate;
 mod prompt;
 pub mod review;
 

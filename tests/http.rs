@@ -40,6 +40,8 @@ mod operations;
 mod postgres;
 #[path = "http/privacy.rs"]
 mod privacy;
+#[path = "http/project.rs"]
+mod project;
 #[cfg(feature = "rag")]
 #[path = "http/rag.rs"]
 mod rag;

@@ -4,6 +4,7 @@ mod body;
 pub(crate) mod complete;
 pub(crate) mod generate;
 pub(crate) mod models;
+pub(crate) mod project;
 pub(crate) mod review;
 pub(crate) mod sql;
 
@@ -29,6 +30,11 @@ pub(crate) fn router() -> Router<App> {
         .route("/ai/models", get(models::models))
         .route("/ai/generate", post(generate::generate))
         .route("/ai/code/complete", post(complete::complete))
+        .route("/ai/code/generate", post(project::generate))
+        .route(
+            "/ai/code/generate/{conversation_id}/archive",
+            get(project::archive),
+        )
         .route("/ai/code/review", post(review::review))
         .merge(sql::router())
 }

@@ -159,13 +159,20 @@ fn owner(caller: &Caller, user: Option<String>) -> Owner {
 
 /// Pieces of an answer on their way to a client that watches.
 #[derive(Clone)]
-struct Sink(Option<UnboundedSender<Frame>>);
+pub(super) struct Sink(Option<UnboundedSender<Frame>>);
 
 impl Sink {
     fn say(&self, text: &str) {
         if let (Some(frames), false) = (&self.0, text.is_empty()) {
             // Who does not listen any more has ended this work, too.
             let _ = frames.send(Frame::event("token", &json!({"text": text})));
+        }
+    }
+
+    /// Any other event.
+    pub(super) fn tell(&self, event: &str, value: &impl Serialize) {
+        if let Some(frames) = &self.0 {
+            let _ = frames.send(Frame::event(event, value));
         }
     }
 }
@@ -181,7 +188,7 @@ impl Drop for Task {
 
 /// Does the work and answers with its result, whole or as events. Either way an error that comes before the first
 /// word has its status, and work whose client has gone is ended.
-async fn respond<B, F>(
+pub(super) async fn respond<B, F>(
     app: &App,
     is_stream: bool,
     work: impl FnOnce(Sink) -> F,

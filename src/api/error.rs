@@ -96,6 +96,9 @@ pub enum ApiError {
         /// What it may have.
         limit_bytes: usize,
     },
+    /// Something else that is too large, in the words of the route.
+    #[error("{0}")]
+    TooLarge(String),
     /// Documents cannot be searched.
     #[error(transparent)]
     Search(#[from] SearchError),
@@ -231,9 +234,9 @@ impl ApiError {
             | ApiError::Field { .. }
             | ApiError::BadRequest(_)
             | ApiError::PromptTooLong => StatusCode::BAD_REQUEST,
-            ApiError::BodyTooLarge { .. } | ApiError::FieldTooLarge { .. } => {
-                StatusCode::PAYLOAD_TOO_LARGE
-            }
+            ApiError::BodyTooLarge { .. }
+            | ApiError::FieldTooLarge { .. }
+            | ApiError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             ApiError::Search(SearchError::Tables(_)) | ApiError::History(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

@@ -18,11 +18,15 @@ const ALIGNMENT: usize = 32;
 const NORMAL: i32 = 1;
 const UNKNOWN: i32 = 2;
 const CONTROL: i32 = 3;
+const USER_DEFINED: i32 = 4;
 const BYTE: i32 = 6;
 
-/// What the parrot says after each trigger; the last word of a script is followed by the end of the
-/// turn, or by its first word where it goes round.
-const SCRIPTS: [(&str, &[&str], bool); 11] = [
+/// A trigger, what is said after it, and whether that goes round: the last word is followed by the end of the turn, or
+/// by the first word.
+pub(crate) type Script = (&'static str, &'static [&'static str], bool);
+
+/// What the parrot says after each trigger.
+const SCRIPTS: [Script; 11] = [
     ("<|hello|>", &["Hello", "▁there", "!"], false),
     ("<|story|>", &["Once", "▁upon", "▁a", "▁time", "▁and"], true),
     (
@@ -192,12 +196,28 @@ pub(crate) fn listener() -> Vec<u8> {
     bird(None, false, LONG_CONTEXT_TOKENS)
 }
 
+/// A listener with a script of its own. What a word is followed by does not depend on what was before it. Texts that are
+/// `whole` are one token wherever they stand.
+pub(crate) fn actor(scripts: &[Script], whole: &[&str]) -> Vec<u8> {
+    hatch(scripts, whole, None, false, LONG_CONTEXT_TOKENS)
+}
+
 /// A parrot that was told where prefix, suffix and gap are.
 pub(crate) fn filler() -> Vec<u8> {
     bird(None, true, LONG_CONTEXT_TOKENS)
 }
 
 fn bird(chat_template: Option<&str>, knows_gaps: bool, context_tokens: u32) -> Vec<u8> {
+    hatch(&SCRIPTS, &[], chat_template, knows_gaps, context_tokens)
+}
+
+fn hatch(
+    scripts: &[Script],
+    whole: &[&str],
+    chat_template: Option<&str>,
+    knows_gaps: bool,
+    context_tokens: u32,
+) -> Vec<u8> {
     let mut tokens: Vec<(String, i32)> = vec![
         ("<unk>".into(), UNKNOWN),
         ("<s>".into(), CONTROL),
@@ -213,8 +233,11 @@ fn bird(chat_template: Option<&str>, knows_gaps: bool, context_tokens: u32) -> V
                 tokens.len() - 1
             })
     };
+    for text in whole {
+        id_of(&mut tokens, text, USER_DEFINED);
+    }
     let mut next = Vec::new();
-    for (trigger, words, goes_round) in SCRIPTS {
+    for &(trigger, words, goes_round) in scripts {
         let trigger = id_of(&mut tokens, trigger, CONTROL);
         let words: Vec<usize> = words
             .iter()

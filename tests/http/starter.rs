@@ -1,5 +1,7 @@
 //! The model inside the binary: it comes without a network and says something that fits.
 
+use std::path::{Component, Path};
+
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use wick::store::starter;
@@ -182,4 +184,30 @@ async fn it_fills_gaps_in_code() {
     let answer = server.post("/api/generate", request).await.json();
     assert_eq!(answer["response"], "return total");
     ends_its_turn(&answer);
+}
+
+#[tokio::test]
+async fn files_that_it_writes_keep_to_their_form() {
+    let Some(server) = with_starter().await else {
+        return;
+    };
+    let request = json!({"model": "starter", "prompt": "A function that adds two numbers", "stack": "python"});
+    let answer = server.post("/ai/code/generate", request).await;
+    // It was not made for this, and what it writes is of no use. The form holds whatever a model writes.
+    assert!(answer.status == 200 || answer.status == 422, "{answer:?}");
+    let answer = answer.json();
+    for file in answer["files"].as_array().unwrap_or(&Vec::new()) {
+        assert_eq!(file["action"], "create");
+        let path = Path::new(file["path"].as_str().unwrap());
+        let is_inside = path
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+        assert!(is_inside, "{path:?}");
+        let content = file["content"].as_str().unwrap();
+        assert!(
+            !content.lines().any(|line| line.starts_with("```")),
+            "{content}"
+        );
+        assert!(!answer["notes"].as_str().unwrap().is_empty());
+    }
 }

@@ -34,6 +34,8 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 
         assist::models::models,
         assist::generate::generate,
         assist::complete::complete,
+        assist::project::generate,
+        assist::project::archive,
         assist::review::review,
         assist::sql::assist,
         assist::sql::schemas::list,
