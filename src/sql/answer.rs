@@ -10,8 +10,9 @@ use sha2::{Digest, Sha256};
 use sqlparser::ast::Statement;
 
 use super::database::{Database, DatabaseError, Limits, Rows};
+use super::fix::fix;
 use super::guard::{self, Readable, Refusal};
-use super::link::{self, Linked, Linker, Unanswerable};
+use super::link::{self, Linked, Linker, Scorer, Unanswerable};
 use super::repair::{Change, repair};
 use super::resolve::{Resolution, resolve};
 use super::statement::parse;
@@ -19,8 +20,10 @@ use super::{Dialect, Schema, SqlError, grammar};
 
 /// Times a model is asked, at most.
 const ATTEMPTS: usize = 3;
+/// Longest statement that more than names are mended in, in bytes.
+const MENDED_BYTES: usize = 1024;
 /// Tokens of schema in a prompt.
-const BUDGET_TOKENS: usize = 600;
+pub(super) const BUDGET_TOKENS: usize = 600;
 
 /// What a model is asked to write.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +55,8 @@ pub struct Question<'a> {
     pub text: &'a str,
     /// The schema it is about.
     pub linker: &'a Linker,
+    /// What scores tables by meaning, if something does.
+    pub scorer: Option<&'a dyn Scorer>,
     /// The database to check statements with.
     pub database: Option<&'a dyn Database>,
     /// Whether to run the statement; needs a database.
@@ -116,9 +121,12 @@ pub async fn answer<W: Writer>(
     question: Question<'_>,
     writer: &W,
 ) -> Result<Answer, AnswerError<W::Error>> {
-    let linked = question.linker.link(question.text, BUDGET_TOKENS, None)?;
+    let linked = question
+        .linker
+        .link(question.text, BUDGET_TOKENS, question.scorer)?;
     let grammar = grammar::lark(&linked.schema);
     let mut problem = None;
+    let mut likeliest = None;
     for attempt in 0..ATTEMPTS {
         let ask = Ask {
             prompt: prompt(&linked, question.text, problem.as_deref()),
@@ -128,6 +136,7 @@ pub async fn answer<W: Writer>(
             dialect: linked.schema.dialect,
         };
         let texts = writer.write(ask).await.map_err(AnswerError::Writer)?;
+        likeliest = likeliest.or_else(|| texts.first().cloned());
         let mut sound = Vec::new();
         for text in texts {
             match examine(&text, question.linker.schema()) {
@@ -141,6 +150,14 @@ pub async fn answer<W: Writer>(
             best.attempts = attempt + 1;
             return Ok(best);
         }
+    }
+    let mended = mended(
+        likeliest.as_deref().unwrap_or_default(),
+        question.linker.schema(),
+    );
+    if let Some(mut best) = checked::<W::Error>(&question, mended).await?.best {
+        best.attempts = ATTEMPTS;
+        return Ok(best);
     }
     Err(AnswerError::Unsound {
         attempts: ATTEMPTS,
@@ -205,6 +222,22 @@ fn examine(text: &str, schema: &Schema) -> Result<Answer, String> {
         attempts: 0,
         rows: None,
     })
+}
+
+/// The likeliest statement with more than its names mended, where the model knew no better: a table that it uses
+/// without naming it is joined along a foreign key, say. What was done is told as a warning.
+fn mended(text: &str, schema: &Schema) -> Vec<Answer> {
+    let text = text.trim().trim_end_matches(';').trim_end();
+    let candidates = match text.len() {
+        1..=MENDED_BYTES => fix(text, schema, None).candidates,
+        _ => Vec::new(),
+    };
+    let found = candidates.into_iter().find_map(|candidate| {
+        let mut answer = examine(&candidate.sql, schema).ok()?;
+        answer.warnings.extend(candidate.changes);
+        Some(answer)
+    });
+    found.into_iter().collect()
 }
 
 struct Checked {
@@ -306,7 +339,9 @@ pub async fn run<E>(
     limits: Limits,
 ) -> Result<Rows, AnswerError<E>> {
     let readable = guard::check(sql, schema.dialect)?;
-    if let Some(problem) = resolve(readable.statement(), schema).problems.first() {
+    // Types are for the database itself to judge.
+    let found = resolve(readable.statement(), schema);
+    if let Some(problem) = found.problems.iter().find(|p| p.is_about_name()) {
         return Err(AnswerError::Database(DatabaseError::Statement(
             problem.to_string(),
         )));
@@ -370,9 +405,8 @@ mod tests {
         }
 
         fn check<'a>(&'a self, statement: &'a Readable, _: Limits) -> Work<'a, ()> {
-            let is_bad = statement.sql().contains("status = 1");
-            let error =
-                DatabaseError::Statement("operator does not exist: text = integer".to_owned());
+            let is_bad = statement.sql().contains("status <> name");
+            let error = DatabaseError::Statement("operator does not exist".to_owned());
             async move { if is_bad { Err(error) } else { Ok(()) } }.boxed()
         }
 
@@ -405,6 +439,7 @@ mod tests {
         let question = Question {
             text,
             linker: &linker,
+            scorer: None,
             database,
             execute,
             limits: Limits::default(),
@@ -455,6 +490,44 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_table_that_was_forgotten_is_joined_if_the_model_knows_no_better() {
+        let bad: &[&'static str] = &["SELECT name FROM orders WHERE total > 5"];
+        let script = Script::new(&[bad, bad, bad]);
+        let answer = ask("names of users with orders", &script, None, false)
+            .await
+            .unwrap();
+        assert_eq!(answer.attempts, 3);
+        assert!(answer.sql.contains("JOIN users"), "{}", answer.sql);
+        assert!(
+            answer.warnings.iter().any(|w| w.contains("users")),
+            "{:?}",
+            answer.warnings
+        );
+        assert!(answer.resolution.columns.contains("orders.total"));
+    }
+
+    #[tokio::test]
+    async fn wrong_types_are_asked_for_again() {
+        let script = Script::new(&[
+            &["SELECT SUM(name) FROM users"],
+            &["SELECT SUM(id) FROM users"],
+        ]);
+        let answer = ask("sum of users", &script, None, false).await.unwrap();
+        assert_eq!(
+            (answer.sql.as_str(), answer.attempts),
+            ("SELECT SUM(id) FROM users", 2)
+        );
+        let told = script.asked.lock().unwrap()[1].prompt.clone();
+        assert!(
+            told.contains("SUM takes a number, and 'name' is text"),
+            "{told}"
+        );
+        let script = Script::new(&[&["SELECT name FROM users WHERE status = 1"]]);
+        let answer = ask("names of users", &script, None, false).await.unwrap();
+        assert_eq!(answer.sql, "SELECT name FROM users WHERE status = '1'");
+    }
+
+    #[tokio::test]
     async fn what_cannot_be_answered_is_refused_with_the_nearest() {
         let script = Script::new(&[]);
         let error = ask("weather in Paris", &script, None, false)
@@ -474,7 +547,7 @@ mod tests {
     #[tokio::test]
     async fn the_database_has_a_say() {
         let script = Script::new(&[
-            &["SELECT name FROM users WHERE status = 1"],
+            &["SELECT name FROM users WHERE status <> name"],
             &["SELECT name FROM users WHERE status = '1'"],
         ]);
         let answer = ask("names of users", &script, Some(&Letters), false)

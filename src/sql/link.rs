@@ -1,6 +1,7 @@
 //! Which tables of a schema a question is about: words of the question against names, comments, descriptions
-//! and examples (BM25), meanings where something scores them, then foreign keys to what lies between.
+//! and examples (BM25), fused with meanings where something scores them, then foreign keys to what lies between.
 
+mod fuse;
 mod index;
 mod prompt;
 mod refuse;
@@ -46,8 +47,8 @@ pub struct Example {
 }
 
 /// Scores texts against a question by what they mean.
-pub trait Scorer {
-    /// One score for each text, from 0 (nothing in common) to 1; `None` if it cannot tell.
+pub trait Scorer: Sync {
+    /// The cosine of each text with the question, 1 where they say the same; `None` if it cannot tell.
     fn scores(&self, question: &str, texts: &[String]) -> Option<Vec<f32>>;
 }
 
@@ -56,6 +57,8 @@ pub struct Linker {
     schema: Schema,
     examples: Vec<Example>,
     index: Index,
+    /// What tables say of themselves, then the questions of the examples.
+    texts: Vec<String>,
     /// Tables that a foreign key joins, by place.
     neighbours: Vec<BTreeSet<usize>>,
 }
@@ -83,7 +86,10 @@ impl Linker {
                 }
             }
         }
+        let examples = hints.examples.iter().map(|example| &example.question);
+        let texts = schema.tables.iter().map(index::text);
         Linker {
+            texts: texts.chain(examples.cloned()).collect(),
             schema,
             examples: hints.examples.clone(),
             index,
@@ -94,6 +100,12 @@ impl Linker {
     /// The whole schema, with the descriptions as comments.
     pub fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    /// What a [`Scorer`] scores: a text for each table, then the examples' questions. The same for the same schema
+    /// and hints.
+    pub fn texts(&self) -> &[String] {
+        &self.texts
     }
 
     /// The tables that a question is about, as many as `budget_tokens` of prompt hold.
@@ -107,11 +119,12 @@ impl Linker {
         scorer: Option<&dyn Scorer>,
     ) -> Result<Linked, Unanswerable> {
         let mut scores = self.index.scores(question);
-        if let Some(meant) = scorer.and_then(|scorer| scorer.scores(question, &self.index.texts)) {
-            let best = scores.iter().copied().fold(1.0, f32::max);
-            for (score, meant) in scores.iter_mut().zip(meant) {
-                *score += best * meant.clamp(0.0, 1.0);
-            }
+        let mut like = self.index.examples_like(question);
+        let meant = scorer.and_then(|scorer| scorer.scores(question, &self.texts));
+        if let Some(meant) = meant.filter(|meant| meant.len() == self.texts.len()) {
+            let (of_tables, of_examples) = meant.split_at(scores.len());
+            scores = fuse::fused(&scores, of_tables);
+            like = fuse::fused(&like, of_examples);
         }
         refuse::check(&self.index, question, &scores, || {
             self.nearest(question, &scores)
@@ -125,7 +138,9 @@ impl Linker {
             dialect: self.schema.dialect,
             tables,
         };
-        let examples = self.index.examples_like(question, MOST_EXAMPLES);
+        let mut examples: Vec<usize> = (0..like.len()).filter(|&at| like[at] > 0.0).collect();
+        examples.sort_by(|&a, &b| like[b].total_cmp(&like[a]).then(a.cmp(&b)));
+        examples.truncate(MOST_EXAMPLES);
         Ok(Linked {
             schema: budgeted(schema, budget_tokens, |table, column| {
                 self.index.is_named(question, table, column)

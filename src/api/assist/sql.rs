@@ -1,5 +1,6 @@
 //! `POST /ai/sql/assist` and what belongs to it.
 
+pub(crate) mod meaning;
 pub(crate) mod schemas;
 pub(crate) mod tools;
 mod writer;
@@ -25,7 +26,7 @@ use crate::api::stream::{Frame, Framing, streamed};
 use crate::sql::answer::{self, Answer, AnswerError, Question};
 use crate::sql::database::{Database, DatabaseError, Limits, Rows};
 use crate::sql::guard::Refusal;
-use crate::sql::link::{Hints, Linker};
+use crate::sql::link::{Hints, Linker, Scorer};
 use crate::sql::registry::{Ready, Registered, RegistryError};
 use crate::sql::resolve::{Problem, resolve};
 use crate::sql::statement::{LIMIT_BYTES, parse};
@@ -190,9 +191,11 @@ pub(crate) async fn statement(
     question: &str,
 ) -> Result<String, ApiError> {
     let caller = Caller::local();
+    let meant = meaning::meant(app, &caller, &ready.linker, question).await;
     let question = Question {
         text: question,
         linker: &ready.linker,
+        scorer: meant.as_ref().map(|meant| meant as &dyn Scorer),
         database: None,
         execute: false,
         limits: Limits::default(),
@@ -278,9 +281,11 @@ impl<'a> Task<'a> {
             name: name.clone(),
         };
         let linker = &self.ready.linker;
+        let meant = meaning::meant(self.app, self.caller, linker, text).await;
         let question = Question {
             text,
             linker,
+            scorer: meant.as_ref().map(|meant| meant as &dyn Scorer),
             database: self.database.as_deref(),
             execute: self.executes(),
             limits: Limits::default(),
