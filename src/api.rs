@@ -76,6 +76,7 @@ pub struct App {
     access: Arc<Access>,
     completions: Arc<CompletionCache>,
     schemas: Arc<Schemas>,
+    meanings: Arc<assist::sql::meaning::Meanings>,
     coach: Arc<coach::CoachState>,
     #[cfg(feature = "rag")]
     documents: Arc<rag::Documents>,
@@ -136,6 +137,7 @@ impl App {
             access: Arc::new(Access::new(&config.access)?),
             completions: Arc::default(),
             schemas: Arc::new(schemas(&config)),
+            meanings: Arc::default(),
             coach: Arc::new(coach::CoachState::new(&config)?),
             #[cfg(feature = "rag")]
             documents: Arc::default(),
