@@ -183,6 +183,29 @@ async fn statements_are_helped_without_a_model() {
         (&fixed["valid"], &fixed["attempts"], &fixed["model"]),
         (&json!(true), &json!(0), &json!(""))
     );
+    let typed = assist(
+        &server,
+        json!({"query": "SELECT SUM(name) FROM users", "schema": DDL, "action": "fix"}),
+    )
+    .await
+    .json();
+    assert_eq!(
+        (&typed["sql"], &typed["warnings"]),
+        (
+            &json!("SELECT SUM(name) FROM users"),
+            &json!(["SUM takes a number, and 'name' is text"])
+        )
+    );
+    let quoted = assist(
+        &server,
+        json!({"query": "SELECT name FROM users WHERE status = 1", "schema": DDL, "action": "fix"}),
+    )
+    .await
+    .json();
+    assert_eq!(
+        quoted["sql"], "SELECT name FROM users WHERE status = '1'",
+        "{quoted}"
+    );
     let completed = assist(
         &server,
         json!({"query": "SELECT * FROM us", "schema": DDL, "action": "complete"}),

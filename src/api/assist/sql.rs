@@ -428,6 +428,15 @@ impl<'a> Task<'a> {
             self.run(&candidate.sql, &mut response).await?;
             return Ok(response);
         }
+        // Names and form are right: what is meant by such types only its author can say.
+        if let Ok(mut response) = self.checked(sql)
+            && response.valid
+            && response.warnings == found.problems
+        {
+            response.explanation =
+                "Nothing was changed: the warnings tell which types do not go together.".to_owned();
+            return Ok(response);
+        }
         let reason = found.problems.join("; ");
         let text = format!("Correct this SQL: {sql} ({reason})");
         let (answer, model) = self.ask(&text).await?;
