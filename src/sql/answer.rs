@@ -12,7 +12,7 @@ use sqlparser::ast::Statement;
 use super::database::{Database, DatabaseError, Limits, Rows};
 use super::fix::fix;
 use super::guard::{self, Readable, Refusal};
-use super::link::{self, Linked, Linker, Scorer, Unanswerable};
+use super::link::{self, Example, Linker, Scorer, Unanswerable};
 use super::repair::{Change, repair};
 use super::resolve::{Resolution, resolve};
 use super::statement::parse;
@@ -124,19 +124,23 @@ pub async fn answer<W: Writer>(
     let linked = question
         .linker
         .link(question.text, BUDGET_TOKENS, question.scorer)?;
-    let grammar = grammar::lark(&linked.schema);
     let mut problem = None;
-    let mut likeliest = None;
+    let mut written = Vec::new();
     for attempt in 0..ATTEMPTS {
+        // All that fits comes first, so that the prompts of one schema begin alike; who got lost is shown less.
+        let schema = match attempt {
+            0 => &linked.schema,
+            _ => &linked.narrow,
+        };
         let ask = Ask {
-            prompt: prompt(&linked, question.text, problem.as_deref()),
-            grammar: grammar.clone(),
+            prompt: prompt(schema, &linked.examples, question.text, problem.as_deref()),
+            grammar: grammar::lark(schema),
             candidates: question.candidates,
             attempt,
             dialect: linked.schema.dialect,
         };
         let texts = writer.write(ask).await.map_err(AnswerError::Writer)?;
-        likeliest = likeliest.or_else(|| texts.first().cloned());
+        written.extend(texts.iter().cloned());
         let mut sound = Vec::new();
         for text in texts {
             match examine(&text, question.linker.schema()) {
@@ -151,10 +155,8 @@ pub async fn answer<W: Writer>(
             return Ok(best);
         }
     }
-    let mended = mended(
-        likeliest.as_deref().unwrap_or_default(),
-        question.linker.schema(),
-    );
+    let mended = mended(&written, question.linker.schema());
+    let mended = mended.into_iter().collect();
     if let Some(mut best) = checked::<W::Error>(&question, mended).await?.best {
         best.attempts = ATTEMPTS;
         return Ok(best);
@@ -172,9 +174,14 @@ pub async fn answer<W: Writer>(
 }
 
 /// What a model reads: tables, examples like the question, the question.
-pub fn prompt(linked: &Linked, question: &str, problem: Option<&str>) -> String {
-    let mut text = link::ddl(&linked.schema);
-    for example in &linked.examples {
+pub fn prompt(
+    schema: &Schema,
+    examples: &[Example],
+    question: &str,
+    problem: Option<&str>,
+) -> String {
+    let mut text = link::ddl(schema);
+    for example in examples {
         text.push_str(&format!(
             "\nQuestion: {}\nSQL: {}\n",
             on_one_line(&example.question),
@@ -194,7 +201,7 @@ fn on_one_line(text: &str) -> String {
 
 /// A written statement, if it is one whose names all exist, if need be after mending.
 fn examine(text: &str, schema: &Schema) -> Result<Answer, String> {
-    let text = text.trim().trim_end_matches(';').trim_end();
+    let text = statement_of(text);
     let mended = repair(text, schema).map_err(|error: SqlError| error.to_string())?;
     if let Some(problem) = mended.problems.first() {
         return Err(problem.to_string());
@@ -224,20 +231,22 @@ fn examine(text: &str, schema: &Schema) -> Result<Answer, String> {
     })
 }
 
-/// The likeliest statement with more than its names mended, where the model knew no better: a table that it uses
-/// without naming it is joined along a foreign key, say. What was done is told as a warning.
-fn mended(text: &str, schema: &Schema) -> Vec<Answer> {
-    let text = text.trim().trim_end_matches(';').trim_end();
-    let candidates = match text.len() {
-        1..=MENDED_BYTES => fix(text, schema, None).candidates,
-        _ => Vec::new(),
-    };
-    let found = candidates.into_iter().find_map(|candidate| {
+/// The first statement of those that were written which more than its names can be mended of, where the model knew no
+/// better: a table that it uses without naming it is joined along a foreign key, say. What was done is told as a
+/// warning.
+fn mended(written: &[String], schema: &Schema) -> Option<Answer> {
+    let texts = written.iter().map(|text| statement_of(text));
+    let short = texts.filter(|text| (1..=MENDED_BYTES).contains(&text.len()));
+    let mut candidates = short.flat_map(|text| fix(text, schema, None).candidates);
+    candidates.find_map(|candidate| {
         let mut answer = examine(&candidate.sql, schema).ok()?;
         answer.warnings.extend(candidate.changes);
         Some(answer)
-    });
-    found.into_iter().collect()
+    })
+}
+
+fn statement_of(text: &str) -> &str {
+    text.trim().trim_end_matches(';').trim_end()
 }
 
 struct Checked {

@@ -68,6 +68,9 @@ pub struct Linker {
 pub struct Linked {
     /// The tables of the question alone, in the schema's order.
     pub schema: Schema,
+    /// Of these tables, those that the question is surely about, and what joins them: for a model that gets lost
+    /// among more.
+    pub narrow: Schema,
     /// Examples like the question, the likest first.
     pub examples: Vec<Example>,
 }
@@ -129,22 +132,23 @@ impl Linker {
         refuse::check(&self.index, question, &scores, || {
             self.nearest(question, &scores)
         })?;
-        let chosen = self.choose(&scores, budget_tokens);
-        let tables = chosen
-            .iter()
-            .map(|&at| self.schema.tables[at].clone())
-            .collect();
-        let schema = Schema {
-            dialect: self.schema.dialect,
-            tables,
+        let fitted = |is_narrow: bool| {
+            let chosen = self.choose(&scores, budget_tokens, is_narrow);
+            let tables = chosen.iter().map(|&at| self.schema.tables[at].clone());
+            let schema = Schema {
+                dialect: self.schema.dialect,
+                tables: tables.collect(),
+            };
+            budgeted(schema, budget_tokens, |table, column| {
+                self.index.is_named(question, table, column)
+            })
         };
         let mut examples: Vec<usize> = (0..like.len()).filter(|&at| like[at] > 0.0).collect();
         examples.sort_by(|&a, &b| like[b].total_cmp(&like[a]).then(a.cmp(&b)));
         examples.truncate(MOST_EXAMPLES);
         Ok(Linked {
-            schema: budgeted(schema, budget_tokens, |table, column| {
-                self.index.is_named(question, table, column)
-            }),
+            schema: fitted(false),
+            narrow: fitted(true),
             examples: examples
                 .into_iter()
                 .map(|at| self.examples[at].clone())
@@ -171,7 +175,7 @@ impl Linker {
         names
     }
 
-    fn choose(&self, scores: &[f32], budget_tokens: usize) -> Vec<usize> {
+    fn choose(&self, scores: &[f32], budget_tokens: usize, is_narrow: bool) -> Vec<usize> {
         let best = scores.iter().copied().fold(0.0, f32::max);
         let mut ranked: Vec<usize> = (0..scores.len()).collect();
         ranked.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
@@ -201,6 +205,10 @@ impl Linker {
                 }
             }
             take(seed, &mut chosen);
+        }
+        if is_narrow && !chosen.is_empty() {
+            chosen.sort_unstable();
+            return chosen;
         }
         let around: Vec<usize> = seeds
             .iter()

@@ -84,7 +84,7 @@ fn prompts_over_one_schema_begin_alike() {
                 let linked = linker
                     .link(&question.question, BUDGET_TOKENS, None)
                     .unwrap();
-                prompt(&linked, &question.question, None)
+                prompt(&linked.schema, &linked.examples, &question.question, None)
             })
             .collect();
         for pair in prompts.windows(2) {
