@@ -77,6 +77,7 @@ pub struct App {
     completions: Arc<CompletionCache>,
     projects: Arc<generate::Memory>,
     schemas: Arc<Schemas>,
+    meanings: Arc<assist::sql::meaning::Meanings>,
     coach: Arc<coach::CoachState>,
     #[cfg(feature = "rag")]
     documents: Arc<rag::Documents>,
@@ -138,6 +139,7 @@ impl App {
             completions: Arc::default(),
             projects: Arc::default(),
             schemas: Arc::new(schemas(&config)),
+            meanings: Arc::default(),
             coach: Arc::new(coach::CoachState::new(&config)?),
             #[cfg(feature = "rag")]
             documents: Arc::default(),

@@ -1,5 +1,7 @@
 //! Measures one model file: prompt and decode rates, load time, memory, beside what the machine can read.
 
+pub mod grammar;
+
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::Instant;

@@ -179,7 +179,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<(), Cli
         Command::Ps(arguments) => ps::run(arguments, session).await,
         Command::Cp(arguments) => copy::run(arguments, session).await,
         Command::Rm(arguments) => remove::run(arguments, session).await,
-        Command::Bench(arguments) => bench::run(arguments, session),
+        Command::Bench(arguments) => bench::run(arguments, session).await,
         Command::Eval(arguments) => eval::run(arguments, session).await,
         Command::Sql(arguments) => sql::run(arguments, session).await,
         #[cfg(feature = "rag")]

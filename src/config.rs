@@ -118,13 +118,15 @@ pub struct Config {
     /// Whether conversations with the coach are kept on disk (`WICK_COACH_HISTORY`: `on` or `off`, default off: in
     /// memory, for an hour).
     pub coach_history: bool,
-    /// Model whose vectors documents are found by (`WICK_EMBED_MODEL`, default `all-minilm`). Another one embeds all
-    /// documents anew.
+    /// Model whose vectors documents, and tables of the SQL assistant, are found by (`WICK_EMBED_MODEL`, default
+    /// `all-minilm`). Another one embeds all documents anew. Without it in the store, tables are found by words.
     pub embed_model: String,
     /// Where the tables of documents are if not in the data folder (`WICK_RAG_URI`, such as `s3://bucket/folder`).
     pub rag_uri: Option<String>,
     /// Key that commands show the server on its protected routes (`WICK_API_KEY`).
     pub api_key: Option<Secret>,
+    /// Address of the PostgreSQL that `eval questions` runs statements on (`WICK_EVAL_DATABASE`).
+    pub eval_database: Option<Secret>,
     /// Web origins allowed on the assistant's routes beside those allowed everywhere (`WICK_ORIGINS`).
     pub assist_origins: Vec<String>,
     /// The SQL assistant (`WICK_SECRET_KEY`, `WICK_SQLITE_DIR`).
@@ -281,6 +283,7 @@ pub fn load(flags: Flags, env: impl Fn(&str) -> Option<String>) -> Result<Config
             .unwrap_or_else(|| DEFAULT_EMBED_MODEL.to_owned()),
         rag_uri: env.text("WICK_RAG_URI"),
         api_key: env.text("WICK_API_KEY").map(Secret::new),
+        eval_database: env.text("WICK_EVAL_DATABASE").map(Secret::new),
         assist_origins: env.list("WICK_ORIGINS"),
         sql: sql::load(&env)?,
     })

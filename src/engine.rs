@@ -178,6 +178,8 @@ pub struct Usage {
     pub prompt_duration: Duration,
     /// From the first token to the last.
     pub completion_duration: Duration,
+    /// What of it went into holding the answer to its form.
+    pub constraint_duration: Duration,
 }
 
 /// A token with its log-probability before any sampling option is applied.

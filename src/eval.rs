@@ -7,14 +7,19 @@ mod answers;
 mod cases;
 mod code;
 mod explain;
+mod questions;
 mod random_rows;
 pub mod retrieval;
+mod soundness;
 mod sql;
 
 use std::future::Future;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
+
+use crate::sql::database::{Address, DatabaseError};
+use crate::sql::{Dialect, SqlError};
 
 /// Cases asked at a time: the engine decodes that many together.
 const TOGETHER: usize = 4;
@@ -24,6 +29,8 @@ const TOGETHER: usize = 4;
 pub enum Task {
     /// A schema and a question to one SQL statement, run against random rows.
     Sql,
+    /// The same for questions that people wrote over three schemas; they are run on PostgreSQL.
+    Questions,
     /// Passages and a question to an answer that cites the right one.
     Answers,
     /// The middle of a short text in Python, JavaScript or SQL.
@@ -33,7 +40,7 @@ pub enum Task {
 }
 
 /// How much to measure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// What to measure.
     pub task: Task,
@@ -44,6 +51,8 @@ pub struct Plan {
     /// Whether questions to SQL go through the assistant (linking, grammar, checks, repair) instead of to the
     /// model as they are.
     pub is_assisted: bool,
+    /// Where the statements of [`Task::Questions`] are run, in temporary tables; no other task needs one.
+    pub database: Option<Address>,
 }
 
 /// One thing to ask a model.
@@ -57,6 +66,8 @@ pub enum Ask {
         ddl: String,
         /// The question.
         question: String,
+        /// Whose SQL both are.
+        dialect: Dialect,
     },
     /// The text between two others.
     Middle {
@@ -108,6 +119,8 @@ pub struct Report {
 pub enum Scores {
     /// Of [`Task::Sql`].
     Sql(sql::Scores),
+    /// Of [`Task::Questions`].
+    Questions(questions::Scores),
     /// Of [`Task::Answers`].
     Answers(answers::Scores),
     /// Of [`Task::Fim`].
@@ -125,6 +138,15 @@ pub enum EvalError<E: std::error::Error> {
     /// A case's own statement or rows do not work.
     #[error("a case cannot be set up")]
     Sqlite(#[from] rusqlite::Error),
+    /// There is nowhere to run the statements.
+    #[error("the questions' statements need a PostgreSQL to run on")]
+    NoDatabase,
+    /// The database failed, or does not accept a case's own statement or rows.
+    #[error("a case cannot be set up")]
+    Database(#[from] DatabaseError),
+    /// A case's own schema or statement cannot be read.
+    #[error("a case cannot be read")]
+    Unreadable(#[from] SqlError),
     /// A grammar cannot be used.
     #[error("a grammar cannot be used")]
     Grammar(#[from] tree_sitter::LanguageError),
@@ -139,10 +161,11 @@ pub enum EvalError<E: std::error::Error> {
 /// The first failure of the writer; a wrong answer is none.
 pub async fn run<W: Writer>(plan: Plan, writer: &W) -> Result<Report, EvalError<W::Error>> {
     match plan.task {
-        Task::Sql => sql::run(plan, writer).await,
-        Task::Answers => answers::run(plan, writer).await,
-        Task::Fim => code::run(plan, writer).await,
-        Task::Explain => explain::run(plan, writer).await,
+        Task::Sql => sql::run(&plan, writer).await,
+        Task::Questions => questions::run(&plan, writer).await,
+        Task::Answers => answers::run(&plan, writer).await,
+        Task::Fim => code::run(&plan, writer).await,
+        Task::Explain => explain::run(&plan, writer).await,
     }
 }
 

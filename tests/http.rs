@@ -32,6 +32,8 @@ mod layers;
 mod lifecycle;
 #[path = "http/limits.rs"]
 mod limits;
+#[path = "http/measures.rs"]
+mod measures;
 #[path = "http/openai.rs"]
 mod openai;
 #[path = "http/operations.rs"]

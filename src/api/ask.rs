@@ -28,8 +28,13 @@ impl Writer for Asked {
 
     async fn write(&self, ask: Ask) -> Result<String, ApiError> {
         let subject = match ask {
-            Ask::Statement { ddl, question } => {
-                return assist::sql::statement(&self.app, &self.model, &ddl, &question).await;
+            Ask::Statement {
+                ddl,
+                question,
+                dialect,
+            } => {
+                let schema = assist::sql::inline(&ddl, dialect)?;
+                return assist::sql::statement(&self.app, &self.model, &schema, &question).await;
             }
             Ask::Message(content) => Subject::Chat(vec![Message::new("user", content)]),
             Ask::Middle { prefix, suffix } => Subject::Completion(Completion {

@@ -1,7 +1,7 @@
 //! `bench`: rates of one model file on this machine, measured in this process.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use wick_models::KvType;
 
@@ -46,13 +46,19 @@ pub(crate) struct Arguments {
     /// Perplexity of this text file instead of rates.
     #[arg(long, value_name = "TEXT", conflicts_with = "candle")]
     perplexity: Option<PathBuf>,
+    /// What a grammar costs: decode rates with and without that of SQL over this file's CREATE TABLE statements.
+    #[arg(long, value_name = "SCHEMA", conflicts_with_all = ["candle", "perplexity", "batch", "depth"])]
+    grammar: Option<PathBuf>,
     /// One JSON object instead of a table.
     #[arg(long)]
     json: bool,
 }
 
 /// Measures and prints; no server takes part.
-pub(crate) fn run(arguments: Arguments, session: &mut Session<'_>) -> Result<(), CliError> {
+pub(crate) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Result<(), CliError> {
+    if let Some(path) = &arguments.grammar {
+        return grammar(path, &arguments, session).await;
+    }
     let plan = Plan {
         gguf: file(&arguments, session)?,
         prompt_tokens: arguments.prompt,
@@ -68,8 +74,7 @@ pub(crate) fn run(arguments: Arguments, session: &mut Session<'_>) -> Result<(),
     };
     let failed = |error: wick_models::Error| CliError::Serve(error.into());
     if let Some(path) = &arguments.perplexity {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| CliError::Usage(format!("cannot read {}: {error}", path.display())))?;
+        let text = text_of(path)?;
         let foretold = bench::perplexity(&plan, &text).map_err(failed)?;
         if foretold.tokens == 0 {
             let problem = format!("{} is too short to score", path.display());
@@ -89,6 +94,57 @@ pub(crate) fn run(arguments: Arguments, session: &mut Session<'_>) -> Result<(),
         return print_json(session.out, &report);
     }
     Ok(print(session.out, &report)?)
+}
+
+fn text_of(path: &Path) -> Result<String, CliError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| CliError::Usage(format!("cannot read {}: {error}", path.display())))
+}
+
+/// Decode rates with and without the grammar of a schema.
+async fn grammar(
+    schema: &Path,
+    arguments: &Arguments,
+    session: &mut Session<'_>,
+) -> Result<(), CliError> {
+    let plan = bench::grammar::Plan {
+        gguf: file(arguments, session)?,
+        ddl: text_of(schema)?,
+        decode_tokens: arguments.decode,
+        repeats: arguments.repeats,
+        threads: arguments.threads.or(session.config.threads),
+        isa: session.config.isa.clone(),
+        kv_type: arguments.kv.unwrap_or(session.config.kv_cache_type),
+    };
+    let report = bench::grammar::run(&plan)
+        .await
+        .map_err(|error| CliError::Serve(error.into()))?;
+    if arguments.json {
+        return print_json(session.out, &report);
+    }
+    let out = &mut *session.out;
+    print_rate(
+        out,
+        "free",
+        report.free_tokens_per_second,
+        report.free_spread,
+    )?;
+    print_rate(
+        out,
+        "grammar",
+        report.held_tokens_per_second,
+        report.held_spread,
+    )?;
+    if let (Some(share), Some(cost)) = (report.grammar_share, report.grammar_microseconds_per_token)
+    {
+        let percent = share * 100.0;
+        writeln!(
+            out,
+            "{:<10}{percent:>9.2} % of the decode time, {cost:.0} µs per token",
+            "cost"
+        )?;
+    }
+    Ok(())
 }
 
 fn print_json(out: &mut dyn Write, report: &impl serde::Serialize) -> Result<(), CliError> {
@@ -111,22 +167,28 @@ fn file(arguments: &Arguments, session: &Session<'_>) -> Result<PathBuf, CliErro
         .ok_or_else(|| usage(&format!("{} has no weights", model.name)))
 }
 
+fn print_rate(
+    out: &mut dyn Write,
+    name: &str,
+    rate: Option<f64>,
+    spread: Option<[f64; 2]>,
+) -> io::Result<()> {
+    let Some(rate) = rate else { return Ok(()) };
+    let [low, high] = spread.unwrap_or([rate, rate]);
+    writeln!(
+        out,
+        "{name:<10}{rate:>9.1} tokens/s  ({low:.1} to {high:.1})"
+    )
+}
+
 fn print(out: &mut dyn Write, report: &Report) -> io::Result<()> {
-    let rate = |out: &mut dyn Write, name: &str, rate: Option<f64>, spread: Option<[f64; 2]>| {
-        let Some(rate) = rate else { return Ok(()) };
-        let [low, high] = spread.unwrap_or([rate, rate]);
-        writeln!(
-            out,
-            "{name:<10}{rate:>9.1} tokens/s  ({low:.1} to {high:.1})"
-        )
-    };
-    rate(
+    print_rate(
         out,
         "prompt",
         report.prompt_tokens_per_second,
         report.prompt_spread,
     )?;
-    rate(
+    print_rate(
         out,
         "decode",
         report.decode_tokens_per_second,

@@ -6,10 +6,12 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::{CliError, Session};
+use crate::access::Secret;
 use crate::api::App;
 use crate::api::ask::Asked;
 use crate::config::Config;
 use crate::eval::{self, Miss, Plan, Task};
+use crate::sql::database::Address;
 use crate::store::{self, ModelName, Pull, Registry, RegistryOptions, Store, starter};
 
 /// A task, as it is typed.
@@ -17,6 +19,8 @@ use crate::store::{self, ModelName, Pull, Registry, RegistryOptions, Store, star
 enum What {
     /// Text to SQL, run on random rows.
     Sql,
+    /// Questions over a shop, a bank and a clinic, run on a PostgreSQL (--database).
+    Questions,
     /// Answers from passages that cite the right one.
     Answers,
     /// Filling gaps in code.
@@ -49,6 +53,9 @@ pub(crate) struct Arguments {
     /// Ask for SQL through the assistant: linking, grammar, checks, repair.
     #[arg(long)]
     assisted: bool,
+    /// Address of a PostgreSQL (`questions`; default: WICK_EVAL_DATABASE). Only temporary tables are made there.
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
     /// One JSON object instead of a table.
     #[arg(long)]
     json: bool,
@@ -68,6 +75,7 @@ pub(crate) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
     };
     let task = match arguments.task {
         What::Sql => Task::Sql,
+        What::Questions => Task::Questions,
         What::Answers => Task::Answers,
         What::Fim => Task::Fim,
         What::Explain => Task::Explain,
@@ -75,6 +83,10 @@ pub(crate) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
         What::Search => return searches(arguments.cases, own.path(), session.out).await,
         #[cfg(feature = "rag")]
         What::Rag => return retrieval(arguments, config, own.path(), session.out).await,
+    };
+    let database = match task {
+        Task::Questions => Some(database(arguments.database, &config)?),
+        _ => None,
     };
     let model = arguments
         .model
@@ -93,6 +105,7 @@ pub(crate) async fn run(arguments: Arguments, session: &mut Session<'_>) -> Resu
         cases: arguments.cases,
         seed: arguments.seed,
         is_assisted: arguments.assisted,
+        database,
     };
     let report = eval::run(plan, &asked)
         .await
@@ -173,6 +186,22 @@ async fn retrieval(
         )?;
     }
     Ok(())
+}
+
+/// Where the statements of questions are run.
+fn database(flag: Option<String>, config: &Config) -> Result<Address, CliError> {
+    let configured = config.eval_database.as_ref().map(Secret::reveal);
+    let Some(text) = flag.as_deref().or(configured) else {
+        let problem = "the questions' statements are PostgreSQL's: give an address to run them on with --database or \
+                       WICK_EVAL_DATABASE (postgres://…); only temporary tables are made there";
+        return Err(CliError::Usage(problem.to_owned()));
+    };
+    match Address::parse(text, None) {
+        Ok(address @ Address::Postgres(_)) => Ok(address),
+        _ => Err(CliError::Usage(
+            "the address of the database must be 'postgres://…'".to_owned(),
+        )),
+    }
 }
 
 /// Whether the name means the model inside wick and the store has none of that name.

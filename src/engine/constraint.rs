@@ -79,11 +79,23 @@ impl Mask {
     /// Sets the logits of tokens that may not come next to negative infinity.
     pub(super) fn apply(&mut self, logits: &mut [f32]) -> Result<(), String> {
         let allowed = self.0.compute_mask_or_eos().map_err(first_line)?;
-        allowed.iter_unset_entries(|id| {
-            if let Some(logit) = logits.get_mut(id) {
-                *logit = f32::NEG_INFINITY;
+        // Most words of the mask are all zeros: it is applied by the word.
+        for (logits, word) in logits
+            .chunks_mut(u32::BITS as usize)
+            .zip(allowed.as_slice())
+        {
+            match *word {
+                0 => logits.fill(f32::NEG_INFINITY),
+                u32::MAX => {}
+                word => {
+                    for (bit, logit) in logits.iter_mut().enumerate() {
+                        if word >> bit & 1 == 0 {
+                            *logit = f32::NEG_INFINITY;
+                        }
+                    }
+                }
             }
-        });
+        }
         Ok(())
     }
 

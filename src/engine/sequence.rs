@@ -129,10 +129,13 @@ impl Sequence {
             .map(|n| best_tokens(logits, n))
             .unwrap_or_default();
         let raw = total.map(|_| logits.to_vec());
-        if let Some(mask) = &mut self.mask
-            && let Err(reason) = mask.apply(logits)
-        {
-            return self.fail(reason);
+        if let Some(mask) = &mut self.mask {
+            let begun = Instant::now();
+            let applied = mask.apply(logits);
+            self.usage.constraint_duration += begun.elapsed();
+            if let Err(reason) = applied {
+                return self.fail(reason);
+            }
         }
         let token = self.sampler.sample(logits, &self.tokens);
         self.usage.completion_tokens += 1;
@@ -148,7 +151,10 @@ impl Sequence {
         }
         self.take(token, tokenizer);
         if let Some(mask) = &mut self.mask {
-            match mask.accept(token) {
+            let begun = Instant::now();
+            let forced = mask.accept(token);
+            self.usage.constraint_duration += begun.elapsed();
+            match forced {
                 Ok(forced) => self.take_forced(&forced, tokenizer),
                 Err(reason) => return self.fail(reason),
             }

@@ -18,7 +18,7 @@ pub struct Scores {
     pub invented_numbers: f64,
 }
 
-pub(super) async fn run<W: Writer>(plan: Plan, writer: &W) -> Result<Report, EvalError<W::Error>> {
+pub(super) async fn run<W: Writer>(plan: &Plan, writer: &W) -> Result<Report, EvalError<W::Error>> {
     let drawn: Vec<AnswerCase> = cases::draw(cases::ANSWERS, plan)?;
     let answers = written(drawn, writer, |case| Ask::Message(case.prompt.clone())).await?;
     let right = |(case, text): &&(AnswerCase, String)| cites_right(case, text);

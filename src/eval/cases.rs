@@ -92,7 +92,7 @@ pub(super) struct ExplainCase {
 }
 
 /// The cases of the plan, in an order that its seed decides.
-pub(super) fn draw<C: DeserializeOwned>(text: &str, plan: Plan) -> serde_json::Result<Vec<C>> {
+pub(super) fn draw<C: DeserializeOwned>(text: &str, plan: &Plan) -> serde_json::Result<Vec<C>> {
     let mut cases: Vec<C> = serde_json::from_str(text)?;
     cases.shuffle(&mut ChaCha8Rng::seed_from_u64(plan.seed));
     cases.truncate(plan.cases.unwrap_or(usize::MAX));
@@ -111,9 +111,10 @@ mod tests {
             cases: Some(20),
             seed,
             is_assisted: false,
+            database: None,
         };
         let prompts = |seed| -> Vec<String> {
-            let cases: Vec<AnswerCase> = draw(ANSWERS, plan(seed)).unwrap();
+            let cases: Vec<AnswerCase> = draw(ANSWERS, &plan(seed)).unwrap();
             cases.into_iter().map(|case| case.prompt).collect()
         };
         assert_eq!(prompts(1), prompts(1));
@@ -128,9 +129,10 @@ mod tests {
             cases: None,
             seed: 0,
             is_assisted: false,
+            database: None,
         };
-        assert!(draw::<SqlCase>(SQL, plan).unwrap().len() >= 200);
-        assert!(draw::<GapCase>(FIM, plan).unwrap().len() >= 200);
-        assert!(draw::<ExplainCase>(EXPLAIN, plan).unwrap().len() >= 50);
+        assert!(draw::<SqlCase>(SQL, &plan).unwrap().len() >= 200);
+        assert!(draw::<GapCase>(FIM, &plan).unwrap().len() >= 200);
+        assert!(draw::<ExplainCase>(EXPLAIN, &plan).unwrap().len() >= 50);
     }
 }

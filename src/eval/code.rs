@@ -16,7 +16,7 @@ pub struct Scores {
     pub exact: f64,
 }
 
-pub(super) async fn run<W: Writer>(plan: Plan, writer: &W) -> Result<Report, EvalError<W::Error>> {
+pub(super) async fn run<W: Writer>(plan: &Plan, writer: &W) -> Result<Report, EvalError<W::Error>> {
     let drawn: Vec<GapCase> = cases::draw(cases::FIM, plan)?;
     let answers = written(drawn, writer, |case| Ask::Middle {
         prefix: case.prefix.clone(),
@@ -96,8 +96,9 @@ mod tests {
             cases: None,
             seed: 1,
             is_assisted: false,
+            database: None,
         };
-        for case in cases::draw::<GapCase>(cases::FIM, plan).unwrap() {
+        for case in cases::draw::<GapCase>(cases::FIM, &plan).unwrap() {
             let text = [&*case.prefix, &case.middle, &case.suffix].concat();
             assert!(parses(case.language, &text).unwrap(), "{text}");
         }

@@ -14,7 +14,7 @@ pub struct Scores {
     pub exact: f64,
 }
 
-pub(super) async fn run<W: Writer>(plan: Plan, writer: &W) -> Result<Report, EvalError<W::Error>> {
+pub(super) async fn run<W: Writer>(plan: &Plan, writer: &W) -> Result<Report, EvalError<W::Error>> {
     let drawn: Vec<ExplainCase> = cases::draw(cases::EXPLAIN, plan)?;
     let answers = written(drawn, writer, |case| Ask::Message(case.prompt.clone())).await?;
     let named = answers.iter().filter(|(case, text)| names_all(case, text));

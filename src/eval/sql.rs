@@ -4,12 +4,18 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
+use crate::sql::{Dialect, Schema};
+
 use super::cases::{self, SqlCase};
 use super::random_rows::{database, rows};
+use super::soundness::{Soundness, Tally, statement};
 use super::{Ask, EvalError, Miss, Plan, Report, Writer, share, written};
 
 /// Databases that both statements must agree on.
 const DATABASES: u64 = 3;
+
+/// Whose SQL it is.
+const DIALECT: Dialect = Dialect::Sqlite;
 
 /// Shares of cases.
 #[derive(Clone, Debug, Serialize)]
@@ -22,6 +28,9 @@ pub struct Scores {
     pub join_accuracy: f64,
     /// Statements that run at all.
     pub valid_sql: f64,
+    /// Whether they are statements over the schema, among answers.
+    #[serde(flatten)]
+    pub soundness: Soundness,
 }
 
 /// How a statement did.
@@ -34,13 +43,16 @@ enum Verdict {
     Invalid,
 }
 
-pub(super) async fn run<W: Writer>(plan: Plan, writer: &W) -> Result<Report, EvalError<W::Error>> {
+pub(super) async fn run<W: Writer>(plan: &Plan, writer: &W) -> Result<Report, EvalError<W::Error>> {
     let drawn: Vec<SqlCase> = cases::draw(cases::SQL, plan)?;
     let answers = written(drawn, writer, |case| ask(&case.prompt, plan.is_assisted)).await?;
     let mut verdicts = Vec::new();
     let mut misses = Vec::new();
+    let mut tally = Tally::default();
     for (case, text) in &answers {
-        let verdict = judge(case, statement(text), plan.seed)?;
+        let sql = statement(text);
+        tally.count(sql, &schema(&case.prompt));
+        let verdict = judge(case, sql, plan.seed)?;
         verdicts.push((case.single, verdict));
         if verdict != Verdict::Right {
             misses.push(Miss {
@@ -51,7 +63,7 @@ pub(super) async fn run<W: Writer>(plan: Plan, writer: &W) -> Result<Report, Eva
         }
     }
     Ok(Report {
-        scores: super::Scores::Sql(scores(&verdicts)),
+        scores: super::Scores::Sql(scores(&verdicts, tally.shares())),
         cases: verdicts.len(),
         seed: plan.seed,
         misses,
@@ -61,7 +73,11 @@ pub(super) async fn run<W: Writer>(plan: Plan, writer: &W) -> Result<Report, Eva
 /// The case as it is, or its schema and its question apart for the assistant.
 fn ask(prompt: &str, is_assisted: bool) -> Ask {
     match parts(prompt).filter(|_| is_assisted) {
-        Some((ddl, question)) => Ask::Statement { ddl, question },
+        Some((ddl, question)) => Ask::Statement {
+            ddl,
+            question,
+            dialect: DIALECT,
+        },
         None => Ask::Message(prompt.to_owned()),
     }
 }
@@ -79,7 +95,13 @@ fn parts(prompt: &str) -> Option<(String, String)> {
     Some((ddl.to_owned(), question.trim().to_owned()))
 }
 
-fn scores(verdicts: &[(bool, Verdict)]) -> Scores {
+/// The schema of a prompt; the cases are known to have one.
+fn schema(prompt: &str) -> Schema {
+    let ddl = parts(prompt).map(|(ddl, _)| ddl).unwrap_or_default();
+    Schema::from_ddl(&ddl, DIALECT).unwrap_or_default()
+}
+
+fn scores(verdicts: &[(bool, Verdict)], soundness: Soundness) -> Scores {
     let right = |single: Option<bool>| {
         let asked = verdicts.iter().filter(|v| single.is_none_or(|s| s == v.0));
         let (all, right) = asked.fold((0, 0), |(all, right), v| {
@@ -93,13 +115,8 @@ fn scores(verdicts: &[(bool, Verdict)]) -> Scores {
         single_table_accuracy: right(Some(true)),
         join_accuracy: right(Some(false)),
         valid_sql: share(valid, verdicts.len()),
+        soundness,
     }
-}
-
-/// The statement in an answer: what stands in its code block, or all of it.
-fn statement(answer: &str) -> &str {
-    let block = answer.split("```").nth(1).unwrap_or(answer);
-    block.strip_prefix("sql").unwrap_or(block).trim()
 }
 
 fn judge(case: &SqlCase, sql: &str, seed: u64) -> rusqlite::Result<Verdict> {
@@ -158,12 +175,6 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_may_stand_in_a_code_block() {
-        assert_eq!(statement("Here:\n```sql\nSELECT 1;\n```\n"), "SELECT 1;");
-        assert_eq!(statement(" SELECT 1; "), "SELECT 1;");
-    }
-
-    #[test]
     fn schema_and_question_come_apart() {
         let parts = |text| parts(text).unwrap();
         let want = ("CREATE TABLE t (n int);".to_owned(), "How many?".to_owned());
@@ -175,10 +186,10 @@ mod tests {
             parts("Question: How many?\nSchema:\nCREATE TABLE t (n int);"),
             want
         );
-        for case in cases::draw::<SqlCase>(cases::SQL, plan(None)).unwrap() {
+        for case in cases::draw::<SqlCase>(cases::SQL, &plan(None)).unwrap() {
             let (ddl, question) = super::parts(&case.prompt).unwrap();
             assert!(!question.is_empty() && !question.to_lowercase().contains("create table"));
-            let schema = crate::sql::Schema::from_ddl(&ddl, crate::sql::Dialect::Sqlite);
+            let schema = Schema::from_ddl(&ddl, DIALECT);
             assert_eq!(schema.unwrap().tables.len(), case.tables.len());
         }
     }
@@ -189,6 +200,7 @@ mod tests {
             cases,
             seed: 3,
             is_assisted: false,
+            database: None,
         }
     }
 
@@ -217,12 +229,17 @@ mod tests {
             cases: Some(60),
             seed: 3,
             is_assisted: false,
+            database: None,
         };
-        let known = Known(cases::draw(cases::SQL, plan).unwrap());
-        let report = run(plan, &known).await.unwrap();
+        let known = Known(cases::draw(cases::SQL, &plan).unwrap());
+        let report = run(&plan, &known).await.unwrap();
         let text = serde_json::to_value(&report).unwrap();
         assert_eq!(text["execution_accuracy"], 1.0);
         assert_eq!(text["valid_sql"], 1.0);
+        assert_eq!(
+            (&text["parses"], &text["names_exist"], &text["refused"]),
+            (&1.0.into(), &1.0.into(), &0.into())
+        );
         assert_eq!(text["cases"], 60);
     }
 }

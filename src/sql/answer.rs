@@ -10,8 +10,9 @@ use sha2::{Digest, Sha256};
 use sqlparser::ast::Statement;
 
 use super::database::{Database, DatabaseError, Limits, Rows};
+use super::fix::fix;
 use super::guard::{self, Readable, Refusal};
-use super::link::{self, Linked, Linker, Unanswerable};
+use super::link::{self, Example, Linker, Scorer, Unanswerable};
 use super::repair::{Change, repair};
 use super::resolve::{Resolution, resolve};
 use super::statement::parse;
@@ -19,8 +20,10 @@ use super::{Dialect, Schema, SqlError, grammar};
 
 /// Times a model is asked, at most.
 const ATTEMPTS: usize = 3;
+/// Longest statement that more than names are mended in, in bytes.
+const MENDED_BYTES: usize = 1024;
 /// Tokens of schema in a prompt.
-const BUDGET_TOKENS: usize = 600;
+pub(super) const BUDGET_TOKENS: usize = 600;
 
 /// What a model is asked to write.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +55,8 @@ pub struct Question<'a> {
     pub text: &'a str,
     /// The schema it is about.
     pub linker: &'a Linker,
+    /// What scores tables by meaning, if something does.
+    pub scorer: Option<&'a dyn Scorer>,
     /// The database to check statements with.
     pub database: Option<&'a dyn Database>,
     /// Whether to run the statement; needs a database.
@@ -116,18 +121,26 @@ pub async fn answer<W: Writer>(
     question: Question<'_>,
     writer: &W,
 ) -> Result<Answer, AnswerError<W::Error>> {
-    let linked = question.linker.link(question.text, BUDGET_TOKENS, None)?;
-    let grammar = grammar::lark(&linked.schema);
+    let linked = question
+        .linker
+        .link(question.text, BUDGET_TOKENS, question.scorer)?;
     let mut problem = None;
+    let mut written = Vec::new();
     for attempt in 0..ATTEMPTS {
+        // All that fits comes first, so that the prompts of one schema begin alike; who got lost is shown less.
+        let schema = match attempt {
+            0 => &linked.schema,
+            _ => &linked.narrow,
+        };
         let ask = Ask {
-            prompt: prompt(&linked, question.text, problem.as_deref()),
-            grammar: grammar.clone(),
+            prompt: prompt(schema, &linked.examples, question.text, problem.as_deref()),
+            grammar: grammar::lark(schema),
             candidates: question.candidates,
             attempt,
             dialect: linked.schema.dialect,
         };
         let texts = writer.write(ask).await.map_err(AnswerError::Writer)?;
+        written.extend(texts.iter().cloned());
         let mut sound = Vec::new();
         for text in texts {
             match examine(&text, question.linker.schema()) {
@@ -142,6 +155,12 @@ pub async fn answer<W: Writer>(
             return Ok(best);
         }
     }
+    let mended = mended(&written, question.linker.schema());
+    let mended = mended.into_iter().collect();
+    if let Some(mut best) = checked::<W::Error>(&question, mended).await?.best {
+        best.attempts = ATTEMPTS;
+        return Ok(best);
+    }
     Err(AnswerError::Unsound {
         attempts: ATTEMPTS,
         reason: problem.unwrap_or_else(|| "the model wrote nothing".to_owned()),
@@ -155,9 +174,14 @@ pub async fn answer<W: Writer>(
 }
 
 /// What a model reads: tables, examples like the question, the question.
-pub fn prompt(linked: &Linked, question: &str, problem: Option<&str>) -> String {
-    let mut text = link::ddl(&linked.schema);
-    for example in &linked.examples {
+pub fn prompt(
+    schema: &Schema,
+    examples: &[Example],
+    question: &str,
+    problem: Option<&str>,
+) -> String {
+    let mut text = link::ddl(schema);
+    for example in examples {
         text.push_str(&format!(
             "\nQuestion: {}\nSQL: {}\n",
             on_one_line(&example.question),
@@ -177,7 +201,7 @@ fn on_one_line(text: &str) -> String {
 
 /// A written statement, if it is one whose names all exist, if need be after mending.
 fn examine(text: &str, schema: &Schema) -> Result<Answer, String> {
-    let text = text.trim().trim_end_matches(';').trim_end();
+    let text = statement_of(text);
     let mended = repair(text, schema).map_err(|error: SqlError| error.to_string())?;
     if let Some(problem) = mended.problems.first() {
         return Err(problem.to_string());
@@ -205,6 +229,24 @@ fn examine(text: &str, schema: &Schema) -> Result<Answer, String> {
         attempts: 0,
         rows: None,
     })
+}
+
+/// The first statement of those that were written which more than its names can be mended of, where the model knew no
+/// better: a table that it uses without naming it is joined along a foreign key, say. What was done is told as a
+/// warning.
+fn mended(written: &[String], schema: &Schema) -> Option<Answer> {
+    let texts = written.iter().map(|text| statement_of(text));
+    let short = texts.filter(|text| (1..=MENDED_BYTES).contains(&text.len()));
+    let mut candidates = short.flat_map(|text| fix(text, schema, None).candidates);
+    candidates.find_map(|candidate| {
+        let mut answer = examine(&candidate.sql, schema).ok()?;
+        answer.warnings.extend(candidate.changes);
+        Some(answer)
+    })
+}
+
+fn statement_of(text: &str) -> &str {
+    text.trim().trim_end_matches(';').trim_end()
 }
 
 struct Checked {
@@ -306,7 +348,9 @@ pub async fn run<E>(
     limits: Limits,
 ) -> Result<Rows, AnswerError<E>> {
     let readable = guard::check(sql, schema.dialect)?;
-    if let Some(problem) = resolve(readable.statement(), schema).problems.first() {
+    // Types are for the database itself to judge.
+    let found = resolve(readable.statement(), schema);
+    if let Some(problem) = found.problems.iter().find(|p| p.is_about_name()) {
         return Err(AnswerError::Database(DatabaseError::Statement(
             problem.to_string(),
         )));
@@ -370,9 +414,8 @@ mod tests {
         }
 
         fn check<'a>(&'a self, statement: &'a Readable, _: Limits) -> Work<'a, ()> {
-            let is_bad = statement.sql().contains("status = 1");
-            let error =
-                DatabaseError::Statement("operator does not exist: text = integer".to_owned());
+            let is_bad = statement.sql().contains("status <> name");
+            let error = DatabaseError::Statement("operator does not exist".to_owned());
             async move { if is_bad { Err(error) } else { Ok(()) } }.boxed()
         }
 
@@ -405,6 +448,7 @@ mod tests {
         let question = Question {
             text,
             linker: &linker,
+            scorer: None,
             database,
             execute,
             limits: Limits::default(),
@@ -455,6 +499,44 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_table_that_was_forgotten_is_joined_if_the_model_knows_no_better() {
+        let bad: &[&'static str] = &["SELECT name FROM orders WHERE total > 5"];
+        let script = Script::new(&[bad, bad, bad]);
+        let answer = ask("names of users with orders", &script, None, false)
+            .await
+            .unwrap();
+        assert_eq!(answer.attempts, 3);
+        assert!(answer.sql.contains("JOIN users"), "{}", answer.sql);
+        assert!(
+            answer.warnings.iter().any(|w| w.contains("users")),
+            "{:?}",
+            answer.warnings
+        );
+        assert!(answer.resolution.columns.contains("orders.total"));
+    }
+
+    #[tokio::test]
+    async fn wrong_types_are_asked_for_again() {
+        let script = Script::new(&[
+            &["SELECT SUM(name) FROM users"],
+            &["SELECT SUM(id) FROM users"],
+        ]);
+        let answer = ask("sum of users", &script, None, false).await.unwrap();
+        assert_eq!(
+            (answer.sql.as_str(), answer.attempts),
+            ("SELECT SUM(id) FROM users", 2)
+        );
+        let told = script.asked.lock().unwrap()[1].prompt.clone();
+        assert!(
+            told.contains("SUM takes a number, and 'name' is text"),
+            "{told}"
+        );
+        let script = Script::new(&[&["SELECT name FROM users WHERE status = 1"]]);
+        let answer = ask("names of users", &script, None, false).await.unwrap();
+        assert_eq!(answer.sql, "SELECT name FROM users WHERE status = '1'");
+    }
+
+    #[tokio::test]
     async fn what_cannot_be_answered_is_refused_with_the_nearest() {
         let script = Script::new(&[]);
         let error = ask("weather in Paris", &script, None, false)
@@ -474,7 +556,7 @@ mod tests {
     #[tokio::test]
     async fn the_database_has_a_say() {
         let script = Script::new(&[
-            &["SELECT name FROM users WHERE status = 1"],
+            &["SELECT name FROM users WHERE status <> name"],
             &["SELECT name FROM users WHERE status = '1'"],
         ]);
         let answer = ask("names of users", &script, Some(&Letters), false)

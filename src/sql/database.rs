@@ -18,6 +18,7 @@ use super::guard::Readable;
 use super::{Dialect, Schema};
 
 pub use address::{Address, AddressError};
+pub use postgres::Scratch;
 
 /// What is on its way from a database.
 pub type Work<'a, T> = BoxFuture<'a, Result<T, DatabaseError>>;

@@ -1,6 +1,7 @@
 //! Which tables of a schema a question is about: words of the question against names, comments, descriptions
-//! and examples (BM25), meanings where something scores them, then foreign keys to what lies between.
+//! and examples (BM25), fused with meanings where something scores them, then foreign keys to what lies between.
 
+mod fuse;
 mod index;
 mod prompt;
 mod refuse;
@@ -46,8 +47,8 @@ pub struct Example {
 }
 
 /// Scores texts against a question by what they mean.
-pub trait Scorer {
-    /// One score for each text, from 0 (nothing in common) to 1; `None` if it cannot tell.
+pub trait Scorer: Sync {
+    /// The cosine of each text with the question, 1 where they say the same; `None` if it cannot tell.
     fn scores(&self, question: &str, texts: &[String]) -> Option<Vec<f32>>;
 }
 
@@ -56,6 +57,8 @@ pub struct Linker {
     schema: Schema,
     examples: Vec<Example>,
     index: Index,
+    /// What tables say of themselves, then the questions of the examples.
+    texts: Vec<String>,
     /// Tables that a foreign key joins, by place.
     neighbours: Vec<BTreeSet<usize>>,
 }
@@ -65,6 +68,9 @@ pub struct Linker {
 pub struct Linked {
     /// The tables of the question alone, in the schema's order.
     pub schema: Schema,
+    /// Of these tables, those that the question is surely about, and what joins them: for a model that gets lost
+    /// among more.
+    pub narrow: Schema,
     /// Examples like the question, the likest first.
     pub examples: Vec<Example>,
 }
@@ -83,7 +89,10 @@ impl Linker {
                 }
             }
         }
+        let examples = hints.examples.iter().map(|example| &example.question);
+        let texts = schema.tables.iter().map(index::text);
         Linker {
+            texts: texts.chain(examples.cloned()).collect(),
             schema,
             examples: hints.examples.clone(),
             index,
@@ -94,6 +103,12 @@ impl Linker {
     /// The whole schema, with the descriptions as comments.
     pub fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    /// What a [`Scorer`] scores: a text for each table, then the examples' questions. The same for the same schema
+    /// and hints.
+    pub fn texts(&self) -> &[String] {
+        &self.texts
     }
 
     /// The tables that a question is about, as many as `budget_tokens` of prompt hold.
@@ -107,29 +122,33 @@ impl Linker {
         scorer: Option<&dyn Scorer>,
     ) -> Result<Linked, Unanswerable> {
         let mut scores = self.index.scores(question);
-        if let Some(meant) = scorer.and_then(|scorer| scorer.scores(question, &self.index.texts)) {
-            let best = scores.iter().copied().fold(1.0, f32::max);
-            for (score, meant) in scores.iter_mut().zip(meant) {
-                *score += best * meant.clamp(0.0, 1.0);
-            }
+        let mut like = self.index.examples_like(question);
+        let meant = scorer.and_then(|scorer| scorer.scores(question, &self.texts));
+        if let Some(meant) = meant.filter(|meant| meant.len() == self.texts.len()) {
+            let (of_tables, of_examples) = meant.split_at(scores.len());
+            scores = fuse::fused(&scores, of_tables);
+            like = fuse::fused(&like, of_examples);
         }
         refuse::check(&self.index, question, &scores, || {
             self.nearest(question, &scores)
         })?;
-        let chosen = self.choose(&scores, budget_tokens);
-        let tables = chosen
-            .iter()
-            .map(|&at| self.schema.tables[at].clone())
-            .collect();
-        let schema = Schema {
-            dialect: self.schema.dialect,
-            tables,
-        };
-        let examples = self.index.examples_like(question, MOST_EXAMPLES);
-        Ok(Linked {
-            schema: budgeted(schema, budget_tokens, |table, column| {
+        let fitted = |is_narrow: bool| {
+            let chosen = self.choose(&scores, budget_tokens, is_narrow);
+            let tables = chosen.iter().map(|&at| self.schema.tables[at].clone());
+            let schema = Schema {
+                dialect: self.schema.dialect,
+                tables: tables.collect(),
+            };
+            budgeted(schema, budget_tokens, |table, column| {
                 self.index.is_named(question, table, column)
-            }),
+            })
+        };
+        let mut examples: Vec<usize> = (0..like.len()).filter(|&at| like[at] > 0.0).collect();
+        examples.sort_by(|&a, &b| like[b].total_cmp(&like[a]).then(a.cmp(&b)));
+        examples.truncate(MOST_EXAMPLES);
+        Ok(Linked {
+            schema: fitted(false),
+            narrow: fitted(true),
             examples: examples
                 .into_iter()
                 .map(|at| self.examples[at].clone())
@@ -156,7 +175,7 @@ impl Linker {
         names
     }
 
-    fn choose(&self, scores: &[f32], budget_tokens: usize) -> Vec<usize> {
+    fn choose(&self, scores: &[f32], budget_tokens: usize, is_narrow: bool) -> Vec<usize> {
         let best = scores.iter().copied().fold(0.0, f32::max);
         let mut ranked: Vec<usize> = (0..scores.len()).collect();
         ranked.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
@@ -186,6 +205,10 @@ impl Linker {
                 }
             }
             take(seed, &mut chosen);
+        }
+        if is_narrow && !chosen.is_empty() {
+            chosen.sort_unstable();
+            return chosen;
         }
         let around: Vec<usize> = seeds
             .iter()

@@ -14,7 +14,7 @@ mod subqueries;
 use serde::Serialize;
 use sqlparser::ast::{Query, Select, SetExpr, Statement};
 
-use super::resolve::resolve;
+use super::resolve::{Problem, resolve};
 use super::scope::{Scope, ctes};
 use super::statement::parse;
 use super::{Schema, SqlError};
@@ -253,7 +253,10 @@ fn is_sound(sql: &str, schema: &Schema) -> bool {
     let Ok(statements) = parse(sql, schema.dialect) else {
         return false;
     };
-    let resolves = |statement: &Statement| resolve(statement, schema).problems.is_empty();
+    let resolves = |statement: &Statement| {
+        let found = resolve(statement, schema);
+        !found.problems.iter().any(Problem::is_about_name)
+    };
     schema.tables.is_empty() || statements.iter().all(resolves)
 }
 

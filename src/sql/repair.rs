@@ -1,7 +1,7 @@
-//! Mends misspelt names without a model: each name that does not exist becomes the one most like it.
+//! Mends misspelt names without a model: each name that does not exist becomes the one most like it. A literal of
+//! another type than what it is compared with is written as that.
 
 use serde::Serialize;
-use sqlparser::tokenizer::Span;
 
 use super::names::{likeness, written};
 use super::resolve::{Problem, ProblemKind, resolve};
@@ -26,7 +26,7 @@ pub struct Repair {
     pub problems: Vec<Problem>,
 }
 
-/// A name that was replaced.
+/// A name or a literal that was replaced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// As it was.
@@ -47,26 +47,32 @@ pub fn repair(sql: &str, schema: &Schema) -> Result<Repair, SqlError> {
         problems: problems(sql, schema)?,
     };
     for _ in 0..ROUNDS {
-        let mut edits: Vec<(Span, String, String)> = done
+        let mut edits: Vec<(&Problem, String)> = done
             .problems
             .iter()
-            .filter_map(|problem| Some((problem.span, problem.name.clone(), target(problem)?)))
+            .filter_map(|problem| Some((problem, target(problem)?)))
             .collect();
         if edits.is_empty() {
             break;
         }
-        edits.sort_by_key(|(span, ..)| std::cmp::Reverse(*span));
+        edits.sort_by_key(|(problem, _)| std::cmp::Reverse(problem.span));
         let places = Places::new(&done.sql);
         let mut text = done.sql.clone();
         let mut changes = Vec::new();
-        for (span, from, to) in edits {
+        for (problem, to) in edits {
+            let span = problem.span;
             let range = places
                 .offset(&done.sql, span.start)
                 .zip(places.offset(&done.sql, span.end));
             let Some((start, end)) = range.filter(|(start, end)| start < end) else {
                 continue;
             };
-            text.replace_range(start..end, &written(schema.dialect, &to));
+            let sql = match problem.is_about_name() {
+                true => written(schema.dialect, &to),
+                false => to.clone(),
+            };
+            text.replace_range(start..end, &sql);
+            let from = problem.name.clone();
             changes.push(Change { from, to });
         }
         // A name that does not parse where the other stood is no repair.
@@ -90,12 +96,15 @@ fn problems(sql: &str, schema: &Schema) -> Result<Vec<Problem>, SqlError> {
     Ok(found.flatten().collect())
 }
 
-/// The name to put in the place of the wrong one, if there is one that was surely meant.
+/// The name, or the literal, to put in the place of the wrong one, if there is one that was surely meant.
 fn target(problem: &Problem) -> Option<String> {
+    if let ProblemKind::Type { instead, .. } = &problem.kind {
+        return instead.clone();
+    }
     let best = problem.nearest.first()?;
     let alike = match &problem.kind {
         ProblemKind::NotInScope { alias } => return alias.clone(),
-        ProblemKind::Ambiguous { .. } => return None,
+        ProblemKind::Ambiguous { .. } | ProblemKind::Type { .. } => return None,
         ProblemKind::UnknownTable => {
             let name = problem.name.rsplit('.').next().unwrap_or(&problem.name);
             likeness(name, best)?

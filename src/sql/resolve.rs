@@ -1,9 +1,11 @@
 //! Finds what every name of a statement stands for: tables, aliases and columns, through common table
-//! expressions, subqueries that look outwards, joins, set operations and windows.
+//! expressions, subqueries that look outwards, joins, set operations and windows. What types are known from the
+//! schema are checked too.
 
 mod expression;
 mod scope;
 mod select;
+mod types;
 
 use std::collections::BTreeSet;
 
@@ -29,11 +31,11 @@ pub struct Resolution {
     pub tables: BTreeSet<String>,
     /// Columns of the schema, as `table.column`; `table.*` where all are taken.
     pub columns: BTreeSet<String>,
-    /// Names that stand for nothing, or for too much.
+    /// Names that stand for nothing, or for too much, and types that do not go together.
     pub problems: Vec<Problem>,
 }
 
-/// A name that cannot be.
+/// A name that cannot be, or cannot be used like this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// What is wrong with it.
@@ -70,6 +72,20 @@ pub enum ProblemKind {
         /// The alias it goes by here.
         alias: Option<String>,
     },
+    /// It exists, and its type does not go with what is done with it.
+    Type {
+        /// Why not.
+        reason: String,
+        /// SQL that would go in its place, where there is one that was surely meant.
+        instead: Option<String>,
+    },
+}
+
+impl Problem {
+    /// Whether the name stands for nothing, or for too much, rather than for something of another type.
+    pub fn is_about_name(&self) -> bool {
+        !matches!(self.kind, ProblemKind::Type { .. })
+    }
 }
 
 impl std::fmt::Display for Problem {
@@ -103,6 +119,7 @@ impl std::fmt::Display for Problem {
             ProblemKind::NotInScope { alias: Some(alias) } => {
                 write!(f, "table '{name}' goes by '{alias}' here")?;
             }
+            ProblemKind::Type { reason, .. } => f.write_str(reason)?,
         }
         match self.nearest.as_slice() {
             [] => Ok(()),

@@ -11,6 +11,11 @@ use super::{Dialect, SqlError};
 pub const LIMIT_BYTES: usize = 64 << 10;
 /// Operators and brackets within each other, at most. Trees are walked by recursion.
 const DEPTH: usize = 150;
+/// Times the parser may read what a bracket holds: it tries one reading, goes back and tries another, and so it does
+/// for the brackets within. `f(f(f(…` thirty deep would keep it busy for hours.
+const READINGS: u64 = 3;
+/// Tokens it may read in all, counted like this.
+const WORK: u64 = 1_000_000;
 
 /// The statements of a text; none in an empty one.
 ///
@@ -105,11 +110,23 @@ struct Level {
     unions: usize,
 }
 
-/// Refuses text whose tree would be so deep that walking it could exhaust the stack. A chain of operators
-/// without brackets makes a tree as deep as it is long, so chains count like brackets.
+/// Refuses text whose tree would be so deep that walking it could exhaust the stack, or whose brackets are so deep
+/// within each other that parsing it would not end. A chain of operators without brackets makes a tree as deep as
+/// it is long, so chains count like brackets.
 pub(super) fn check_depth(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
     let mut levels = vec![Level::default()];
+    let mut work: u64 = 0;
     for token in tokens {
+        let brackets = u32::try_from(levels.len() - 1).unwrap_or(u32::MAX);
+        let is_read = !matches!(token.token, Token::Whitespace(_));
+        let readings = READINGS.saturating_pow(brackets);
+        work = work.saturating_add(readings.saturating_mul(u64::from(is_read)));
+        if work > WORK {
+            return Err(SqlError::TooDeep {
+                line: token.span.start.line,
+                limit: levels.len().saturating_sub(2),
+            });
+        }
         let Some(level) = levels.last_mut() else {
             break;
         };
@@ -259,6 +276,50 @@ mod tests {
         }
         let long = ones(" ", LIMIT_BYTES);
         assert!(matches!(error(&long), SqlError::TooLong { .. }));
+    }
+
+    /// What keeps the parser trying would keep this test from ending.
+    #[test]
+    fn nothing_keeps_the_parser_busy() {
+        for (open, inner, close) in [
+            ("abs(", "1", ")"),
+            ("abs(", "1", ""),
+            ("CAST(", "1", " AS int)"),
+            ("CAST(", "1 +", ""),
+            ("position(", "1", ")"),
+            ("substring(", "1", ""),
+            ("extract(year FROM ", "1 1", ")"),
+            ("a IN ((SELECT ", "1", "), 1)"),
+            ("ARRAY[", "1 1", "]"),
+            ("CASE WHEN ", "a", " THEN 1 END"),
+            ("CASE WHEN ", "a a", ""),
+            ("(SELECT ", "1 FROM FROM", ")"),
+            (
+                "(SELECT 1 FROM ((SELECT 1 FROM t WHERE ",
+                "1",
+                ") x JOIN t ON true))",
+            ),
+            ("EXISTS (SELECT 1 FROM ((", "1", ")))"),
+            ("((", "1 1", "))"),
+        ] {
+            for dialect in Dialect::ALL {
+                let deep = |times: usize| {
+                    let (open, close) = (open.repeat(times), close.repeat(times));
+                    parse(&format!("SELECT {open}{inner}{close}"), dialect)
+                };
+                // Read or not, it comes to an end.
+                let _ = deep(4);
+                assert!(deep(60).is_err(), "{open} {dialect:?}");
+            }
+        }
+        let chain = format!(
+            "SELECT {}name{}",
+            "replace(".repeat(9),
+            ", 'a', 'b')".repeat(9)
+        );
+        for dialect in Dialect::ALL {
+            assert!(parse(&chain, dialect).is_ok(), "{dialect:?}");
+        }
     }
 
     #[test]

@@ -225,15 +225,13 @@ async fn openai_gets_numbers_or_bytes() {
     }
 }
 
-/// Real weights: the values that Ollama's own tests compare with.
-#[tokio::test]
-async fn all_minilm_agrees_with_known_values() {
+/// Makes `all-minilm` of the real weights; false, and a word about it, where they are not here.
+pub(crate) async fn create_minilm(server: &Server) -> bool {
     let Some(folder) = std::env::var_os("WICK_MINILM_DIR").filter(|folder| !folder.is_empty())
     else {
         println!("skipped: WICK_MINILM_DIR does not name a folder with all-MiniLM-L6-v2");
-        return;
+        return false;
     };
-    let server = Server::start();
     let mut files = serde_json::Map::new();
     let folder = std::path::PathBuf::from(folder);
     let names = [
@@ -271,6 +269,16 @@ async fn all_minilm_agrees_with_known_values() {
         server.post("/api/create", create).await.json(),
         json!({"status": "success"})
     );
+    true
+}
+
+/// Real weights: the values that Ollama's own tests compare with.
+#[tokio::test]
+async fn all_minilm_agrees_with_known_values() {
+    let server = Server::start();
+    if !create_minilm(&server).await {
+        return;
+    }
     let request = json!({"model": "all-minilm", "prompt": "why is the sky blue?"});
     let raw = vector(&server.post("/api/embeddings", request).await.json()["embedding"]);
     assert_eq!(raw.len(), 384);

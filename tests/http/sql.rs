@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::embed::create_minilm;
 use crate::gguf;
 use crate::server::{Answer, PLAIN, Server};
 
@@ -181,6 +182,29 @@ async fn statements_are_helped_without_a_model() {
     assert_eq!(
         (&fixed["valid"], &fixed["attempts"], &fixed["model"]),
         (&json!(true), &json!(0), &json!(""))
+    );
+    let typed = assist(
+        &server,
+        json!({"query": "SELECT SUM(name) FROM users", "schema": DDL, "action": "fix"}),
+    )
+    .await
+    .json();
+    assert_eq!(
+        (&typed["sql"], &typed["warnings"]),
+        (
+            &json!("SELECT SUM(name) FROM users"),
+            &json!(["SUM takes a number, and 'name' is text"])
+        )
+    );
+    let quoted = assist(
+        &server,
+        json!({"query": "SELECT name FROM users WHERE status = 1", "schema": DDL, "action": "fix"}),
+    )
+    .await
+    .json();
+    assert_eq!(
+        quoted["sql"], "SELECT name FROM users WHERE status = '1'",
+        "{quoted}"
     );
     let completed = assist(
         &server,
@@ -413,4 +437,43 @@ async fn the_command_line_writes_sql() {
     assert_eq!(run(&["--schema", path], Some(QUESTION)), want);
     assert_eq!(run(&[QUESTION, "--schema", "-"], Some(DDL)), want);
     assert!(!run(&[QUESTION, "--schema", "nothing.sql"], None).0);
+}
+
+/// A word that no name of the schema is like, and no list of synonyms has, leads to a table by what it means.
+#[tokio::test]
+async fn an_embedder_in_the_store_finds_tables_by_meaning() {
+    let server = server(&[]).await;
+    let ask = json!({"query": "subscribers who are enabled <|sql|>", "schema": DDL, "action": "generate"});
+    let (status, text) = assist(&server, ask.clone()).await.error();
+    assert_eq!(status, 422);
+    assert!(text.contains("nearest"), "{text}");
+    if !create_minilm(&server).await {
+        return;
+    }
+    for _ in 0..2 {
+        let answer = assist(&server, ask.clone()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.json()["tables"], json!(["users"]));
+    }
+    // What means nothing here is refused all the same.
+    let ask = json!({"query": "What is the weather in Paris? <|sql|>", "schema": DDL, "action": "generate"});
+    assert_eq!(assist(&server, ask).await.status, 422);
+    // A large schema is read on the side; questions go on by words until it is.
+    let mut large = DDL.to_owned();
+    for number in 0..120 {
+        large.push_str(&format!(
+            "CREATE TABLE gauge_{number} (id int, reading_{number} int);"
+        ));
+    }
+    let ask = json!({"query": "subscribers who are enabled <|sql|>", "schema": large, "action": "generate"});
+    assert_eq!(assist(&server, ask.clone()).await.status, 422);
+    for _ in 0..600 {
+        let answer = assist(&server, ask.clone()).await;
+        if answer.status == 200 {
+            return;
+        }
+        assert_eq!(answer.status, 422, "{answer:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("the large schema is never read");
 }

@@ -1,5 +1,6 @@
 //! `POST /ai/sql/assist` and what belongs to it.
 
+pub(crate) mod meaning;
 pub(crate) mod schemas;
 pub(crate) mod tools;
 mod writer;
@@ -25,9 +26,9 @@ use crate::api::stream::{Frame, Framing, streamed};
 use crate::sql::answer::{self, Answer, AnswerError, Question};
 use crate::sql::database::{Database, DatabaseError, Limits, Rows};
 use crate::sql::guard::Refusal;
-use crate::sql::link::{Hints, Linker};
+use crate::sql::link::{Hints, Linker, Scorer};
 use crate::sql::registry::{Ready, Registered, RegistryError};
-use crate::sql::resolve::resolve;
+use crate::sql::resolve::{Problem, resolve};
 use crate::sql::statement::{LIMIT_BYTES, parse};
 use crate::sql::{Dialect, Schema, SqlError, complete, explain, fix, optimize};
 
@@ -182,25 +183,24 @@ async fn respond(
     }
 }
 
-/// The statement for a question over SQLite's DDL, for who measures models; empty if none is sound.
+/// The statement for a question, for who measures models; empty if none is sound.
 pub(crate) async fn statement(
     app: &App,
     model: &str,
-    ddl: &str,
+    ready: &Ready,
     question: &str,
 ) -> Result<String, ApiError> {
-    let schema = Schema::from_ddl(ddl, Dialect::Sqlite)
-        .map_err(|error| wrong("schema", &error.to_string()))?;
-    let ready = inline(schema);
+    let caller = Caller::local();
+    let meant = meaning::meant(app, &caller, &ready.linker, question).await;
     let question = Question {
         text: question,
         linker: &ready.linker,
+        scorer: meant.as_ref().map(|meant| meant as &dyn Scorer),
         database: None,
         execute: false,
         limits: Limits::default(),
         candidates: CANDIDATES,
     };
-    let caller = Caller::local();
     let writer = writer::Model {
         app,
         caller: &caller,
@@ -280,9 +280,12 @@ impl<'a> Task<'a> {
             caller: self.caller,
             name: name.clone(),
         };
+        let linker = &self.ready.linker;
+        let meant = meaning::meant(self.app, self.caller, linker, text).await;
         let question = Question {
             text,
-            linker: &self.ready.linker,
+            linker,
+            scorer: meant.as_ref().map(|meant| meant as &dyn Scorer),
             database: self.database.as_deref(),
             execute: self.executes(),
             limits: Limits::default(),
@@ -425,6 +428,15 @@ impl<'a> Task<'a> {
             self.run(&candidate.sql, &mut response).await?;
             return Ok(response);
         }
+        // Names and form are right: what is meant by such types only its author can say.
+        if let Ok(mut response) = self.checked(sql)
+            && response.valid
+            && response.warnings == found.problems
+        {
+            response.explanation =
+                "Nothing was changed: the warnings tell which types do not go together.".to_owned();
+            return Ok(response);
+        }
         let reason = found.problems.join("; ");
         let text = format!("Correct this SQL: {sql} ({reason})");
         let (answer, model) = self.ask(&text).await?;
@@ -480,7 +492,7 @@ impl<'a> Task<'a> {
         };
         for statement in &statements {
             let found = resolve(statement, self.schema());
-            response.valid &= found.problems.is_empty();
+            response.valid &= !found.problems.iter().any(Problem::is_about_name);
             let problems = found.problems.iter().map(ToString::to_string);
             response.warnings.extend(problems);
             response.tables.extend(found.tables);
@@ -574,16 +586,16 @@ async fn schema(
         if !is_ddl {
             return Ok(schemas.find(&tenant, text.trim())?);
         }
-        let schema = Schema::from_ddl(&text, dialect.unwrap_or_default())
-            .map_err(|error| wrong("schema", &error.to_string()))?;
-        Ok(Arc::new(inline(schema)))
+        Ok(Arc::new(inline(&text, dialect.unwrap_or_default())?))
     })
     .await
 }
 
 /// A schema that came with its request.
-fn inline(schema: Schema) -> Ready {
-    Ready {
+pub(crate) fn inline(ddl: &str, dialect: Dialect) -> Result<Ready, ApiError> {
+    let schema =
+        Schema::from_ddl(ddl, dialect).map_err(|error| wrong("schema", &error.to_string()))?;
+    Ok(Ready {
         linker: Linker::new(schema.clone(), &Hints::default()),
         registered: Registered {
             name: INLINE.to_owned(),
@@ -592,7 +604,7 @@ fn inline(schema: Schema) -> Ready {
             connection: None,
             execute: false,
         },
-    }
+    })
 }
 
 /// Changes in words, as one text.

@@ -1,6 +1,7 @@
 //! PostgreSQL: one connection for each statement, in a transaction that can only read.
 
 mod catalog;
+mod scratch;
 mod values;
 
 use std::future::Future;
@@ -19,6 +20,8 @@ use crate::sql::guard::Readable;
 use crate::sql::{Dialect, Schema};
 
 use super::{ColumnMeta, Database, DatabaseError, Limits, Rows, Work};
+
+pub use scratch::Scratch;
 
 /// Time for getting in.
 const CONNECT: Duration = Duration::from_secs(5);

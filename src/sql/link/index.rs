@@ -57,8 +57,6 @@ const STOP: &str = " a about above after all also an and any are as at be been b
 
 /// Texts of tables and examples by their words.
 pub(super) struct Index {
-    /// What each table says of itself, for who scores meanings.
-    pub(super) texts: Vec<String>,
     tables: Vec<Weights>,
     examples: Vec<Weights>,
     /// In how many tables a word stands.
@@ -80,7 +78,6 @@ impl Index {
         }
         let lengths: f32 = tables.iter().map(|table| table.values().sum::<f32>()).sum();
         Index {
-            texts: schema.tables.iter().map(text).collect(),
             examples: examples
                 .iter()
                 .map(|example| {
@@ -179,27 +176,15 @@ impl Index {
         })
     }
 
-    /// Examples that share the most words with a question.
-    pub(super) fn examples_like(&self, question: &str, count: usize) -> Vec<usize> {
+    /// The share of words that each example has in common with a question; 0 if it is next to none.
+    pub(super) fn examples_like(&self, question: &str) -> Vec<f32> {
         let asked = stems(question);
-        let mut ranked: Vec<(f32, usize)> = self
-            .examples
-            .iter()
-            .enumerate()
-            .map(|(at, example)| {
-                let shared = asked
-                    .iter()
-                    .filter(|word| example.contains_key(*word))
-                    .count();
-                (
-                    shared as f32 / (asked.len() + example.len()).max(1) as f32,
-                    at,
-                )
-            })
-            .filter(|(score, _)| *score > 0.1)
-            .collect();
-        ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        ranked.into_iter().take(count).map(|(_, at)| at).collect()
+        let share = |example: &Weights| {
+            let shared = asked.iter().filter(|word| example.contains_key(*word));
+            let share = shared.count() as f32 / (asked.len() + example.len()).max(1) as f32;
+            if share > 0.1 { share } else { 0.0 }
+        };
+        self.examples.iter().map(share).collect()
     }
 }
 
@@ -223,7 +208,8 @@ fn weigh(table: &Table) -> Weights {
     weights
 }
 
-fn text(table: &Table) -> String {
+/// What a table says of itself, for who scores meanings.
+pub(super) fn text(table: &Table) -> String {
     let columns: Vec<String> = table
         .columns
         .iter()

@@ -70,6 +70,30 @@ fn tables_are_found_among_900_within_the_budget() {
 }
 
 #[test]
+fn a_narrow_choice_holds_what_is_named_and_what_joins_it() {
+    let linker = linker(SHOP, &Hints::default());
+    for (question, wanted) in [
+        ("How many customers live in each city?", &["customers"][..]),
+        (
+            "customers of each category",
+            &[
+                "customers",
+                "orders",
+                "order_items",
+                "products",
+                "categories",
+            ],
+        ),
+    ] {
+        let linked = linker.link(question, 600, None).unwrap();
+        assert_eq!(linked.schema.tables.len(), 6);
+        let narrow = linked.narrow.tables.iter();
+        let narrow: Vec<&str> = narrow.map(|table| table.name.as_str()).collect();
+        assert_eq!(narrow, wanted, "{question}");
+    }
+}
+
+#[test]
 fn descriptions_and_meanings_lead_to_tables_too() {
     let mut hints = Hints::default();
     hints

@@ -301,6 +301,9 @@ impl Visitor for Walk<'_, '_, '_> {
         if self.queries > 0 {
             return ControlFlow::Continue(());
         }
+        if self.parameters.is_empty() {
+            self.resolver.types(expr, self.scope);
+        }
         match expr {
             Expr::Identifier(ident) => {
                 let is_parameter = self.parameters.contains(&ident.value);

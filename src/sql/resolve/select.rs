@@ -53,10 +53,16 @@ impl Resolver<'_> {
             ctes,
             &scope,
         );
+        if let Some(selection) = &select.selection {
+            self.condition(selection, &scope);
+        }
         if matches!(dialect, Dialect::MySql | Dialect::BigQuery) {
             scope.aliases.clone_from(&aliases);
         }
         self.expressions(select.having.iter(), ctes, &scope);
+        if let Some(having) = &select.having {
+            self.condition(having, &scope);
+        }
         scope.aliases = aliases;
         self.grouping(&select.group_by, ctes, &scope);
         self.expressions(select.qualify.iter(), ctes, &scope);
@@ -192,7 +198,10 @@ impl Resolver<'_> {
             return;
         };
         match constraint {
-            JoinConstraint::On(condition) => self.expression(condition, ctes, scope),
+            JoinConstraint::On(condition) => {
+                self.expression(condition, ctes, scope);
+                self.condition(condition, scope);
+            }
             JoinConstraint::Using(names) => {
                 for name in names {
                     if let Some(ident) = last_ident(name) {
