@@ -127,7 +127,7 @@ pub struct Config {
     pub api_key: Option<Secret>,
     /// Web origins allowed on the assistant's routes beside those allowed everywhere (`WICK_ORIGINS`).
     pub assist_origins: Vec<String>,
-    /// The SQL assistant (`WICK_SECRET_KEY`, `WICK_SQLITE_DIR`).
+    /// The SQL assistant (`WICK_SECRET_KEY`, `WICK_SQLITE_DIR`, `WICK_DATABASE_HOSTS`).
     pub sql: sql::SqlConfig,
 }
 

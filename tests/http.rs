@@ -53,6 +53,8 @@ mod server;
 mod signer;
 #[path = "http/sql.rs"]
 mod sql;
+#[path = "http/sql_hosts.rs"]
+mod sql_hosts;
 #[path = "http/sql_plans.rs"]
 mod sql_plans;
 #[path = "http/sql_postgres.rs"]

@@ -146,7 +146,6 @@ impl Server {
     }
 
     /// Ends the process without warning; what it leaves is for another one.
-    #[cfg(feature = "rag")]
     pub(crate) fn kill(mut self) -> TempDir {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
