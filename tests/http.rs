@@ -43,6 +43,8 @@ mod privacy;
 #[cfg(feature = "rag")]
 #[path = "http/rag.rs"]
 mod rag;
+#[path = "http/redis.rs"]
+mod redis;
 #[path = "http/registry.rs"]
 mod registry;
 #[path = "http/review.rs"]
