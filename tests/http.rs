@@ -6,8 +6,12 @@ mod access;
 mod anthropic;
 #[path = "http/assist.rs"]
 mod assist;
+#[path = "http/browser.rs"]
+mod browser;
 #[path = "http/chat.rs"]
 mod chat;
+#[path = "http/chromium.rs"]
+mod chromium;
 #[path = "http/clients.rs"]
 mod clients;
 #[path = "http/coach.rs"]
