@@ -22,7 +22,7 @@ const BYTE: i32 = 6;
 
 /// What the parrot says after each trigger; the last word of a script is followed by the end of the
 /// turn, or by its first word where it goes round.
-const SCRIPTS: [(&str, &[&str], bool); 11] = [
+const SCRIPTS: [(&str, &[&str], bool); 12] = [
     ("<|hello|>", &["Hello", "▁there", "!"], false),
     ("<|story|>", &["Once", "▁upon", "▁a", "▁time", "▁and"], true),
     (
@@ -63,6 +63,17 @@ const SCRIPTS: [(&str, &[&str], bool); 11] = [
         false,
     ),
     ("<|middle|>", &["return", "▁x"], false),
+    (
+        "<|page|>",
+        &[
+            "Save▁more.",
+            "▁<img▁src=x▁onerror=\"window.hacked=true\">",
+            "▁<script>window.hacked=true</script>",
+            "▁[more](javascript:window.hacked=true)",
+            "▁\"quoted\"▁&▁done.",
+        ],
+        false,
+    ),
     ("<|inside|>", &["only", "▁thoughts"], false),
     (
         "<|sql|>",
