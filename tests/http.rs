@@ -36,6 +36,8 @@ mod layers;
 mod lifecycle;
 #[path = "http/limits.rs"]
 mod limits;
+#[path = "http/n8n.rs"]
+mod n8n;
 #[path = "http/openai.rs"]
 mod openai;
 #[path = "http/operations.rs"]

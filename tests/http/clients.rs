@@ -125,8 +125,7 @@ async fn python_financial_figures() {
     python("coach_figures.py").await;
 }
 
-#[tokio::test]
-async fn node_ollama() {
+async fn node(package: &str, script: &str) {
     let Some(folder) = clients() else { return };
     if !folder.join("node_modules").join(package).is_dir() {
         println!(
@@ -135,7 +134,17 @@ async fn node_ollama() {
         );
         return;
     }
-    run(folder.join("node"), "ollama_client.mjs").await;
+    run(folder.join("node"), script).await;
+}
+
+#[tokio::test]
+async fn node_ollama() {
+    node("ollama", "ollama_client.mjs").await;
+}
+
+#[tokio::test]
+async fn node_langchain() {
+    node("@langchain/ollama", "langchain_client.mjs").await;
 }
 
 #[tokio::test]
