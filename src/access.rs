@@ -13,7 +13,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-pub use limits::{Budget, Limits, LimitsConfig, WINDOW};
+pub use limits::{Budget, Limits, LimitsConfig, SharedError, WINDOW};
 
 use keys::{KeyFile, KeyFileError};
 use tokens::Tokens;
@@ -72,6 +72,8 @@ pub struct AccessConfig {
     pub keys_file: Option<PathBuf>,
     /// How often a user may ask.
     pub limits: LimitsConfig,
+    /// Address of a Redis that keeps what users have asked; `None`: this process does.
+    pub redis: Option<Secret>,
 }
 
 /// Who asks.
@@ -169,6 +171,9 @@ pub enum AccessSetupError {
     /// The client that fetches public keys.
     #[error("cannot fetch public keys")]
     Client(#[from] reqwest::Error),
+    /// An address of a Redis that is none.
+    #[error(transparent)]
+    Redis(#[from] SharedError),
 }
 
 impl Access {
@@ -177,7 +182,7 @@ impl Access {
         Ok(Access {
             tokens: Tokens::new(config)?,
             keys: KeyFile::new(config.keys_file.clone()),
-            limits: Limits::new(&config.limits),
+            limits: Limits::new(&config.limits, config.redis.as_ref())?,
         })
     }
 

@@ -48,6 +48,7 @@ use crate::code::{CompletionCache, generate};
 use crate::config::Config;
 use crate::engine::{Engine, EngineConfig};
 use crate::ops::metrics;
+use crate::sql::database::Reach;
 use crate::sql::registry::{RegistrySettings, Schemas};
 use crate::sql::vault::Vault;
 use crate::store::{Registry, RegistryOptions, Store, StoreError};
@@ -147,6 +148,16 @@ impl App {
             config: Arc::new(config),
             catalog: Arc::default(),
         })
+    }
+
+    /// Where databases may be that callers name. As long as only this machine may ask, its users do not get further
+    /// than they would by themselves.
+    fn reach(&self) -> Reach {
+        match &self.config.sql.database_hosts {
+            Some(listed) => listed.clone(),
+            None if self.access.is_configured() => Reach::public(),
+            None => Reach::ordinary(),
+        }
     }
 }
 

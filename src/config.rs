@@ -107,7 +107,7 @@ pub struct Config {
     /// Folder of what belongs to this program alone, such as API keys (`WICK_DATA`, default `$HOME/.wick`);
     /// `None` if there is no home.
     pub data_dir: Option<PathBuf>,
-    /// Credentials and limits (`WICK_JWT_*`, `WICK_LIMIT_*`).
+    /// Credentials and limits (`WICK_JWT_*`, `WICK_LIMIT_*`, `WICK_REDIS`).
     pub access: AccessConfig,
     /// Whether all routes need credentials, not only the assistant's (`WICK_PROTECT_ALL`).
     pub protect_all: bool,
@@ -129,7 +129,7 @@ pub struct Config {
     pub eval_database: Option<Secret>,
     /// Web origins allowed on the assistant's routes beside those allowed everywhere (`WICK_ORIGINS`).
     pub assist_origins: Vec<String>,
-    /// The SQL assistant (`WICK_SECRET_KEY`, `WICK_SQLITE_DIR`).
+    /// The SQL assistant (`WICK_SECRET_KEY`, `WICK_SQLITE_DIR`, `WICK_DATABASE_HOSTS`).
     pub sql: sql::SqlConfig,
 }
 

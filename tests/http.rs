@@ -6,8 +6,12 @@ mod access;
 mod anthropic;
 #[path = "http/assist.rs"]
 mod assist;
+#[path = "http/browser.rs"]
+mod browser;
 #[path = "http/chat.rs"]
 mod chat;
+#[path = "http/chromium.rs"]
+mod chromium;
 #[path = "http/clients.rs"]
 mod clients;
 #[path = "http/coach.rs"]
@@ -34,6 +38,8 @@ mod lifecycle;
 mod limits;
 #[path = "http/measures.rs"]
 mod measures;
+#[path = "http/n8n.rs"]
+mod n8n;
 #[path = "http/openai.rs"]
 mod openai;
 #[path = "http/operations.rs"]
@@ -47,6 +53,8 @@ mod project;
 #[cfg(feature = "rag")]
 #[path = "http/rag.rs"]
 mod rag;
+#[path = "http/redis.rs"]
+mod redis;
 #[path = "http/registry.rs"]
 mod registry;
 #[path = "http/review.rs"]
@@ -57,6 +65,8 @@ mod server;
 mod signer;
 #[path = "http/sql.rs"]
 mod sql;
+#[path = "http/sql_hosts.rs"]
+mod sql_hosts;
 #[path = "http/sql_plans.rs"]
 mod sql_plans;
 #[path = "http/sql_postgres.rs"]

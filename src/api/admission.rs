@@ -68,13 +68,10 @@ pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Ne
         }
         false => Ok(welcome(&app, credential).await),
     };
-    let admitted = caller.and_then(|caller| {
-        let budget = match area(&path) {
-            Some(area) => count(&app, &caller, area, request.method())?,
-            None => None,
-        };
-        Ok((caller, budget))
-    });
+    let admitted = match (caller, area(&path)) {
+        (Ok(caller), Some(area)) => counted(&app, caller, area, request.method()).await,
+        (caller, _) => caller.map(|caller| (caller, None)),
+    };
     match admitted {
         Ok((caller, budget)) => {
             request.extensions_mut().insert(caller);
@@ -97,8 +94,7 @@ pub(crate) async fn admit_to(
     let credential = credential(&parts.headers).map(str::to_owned);
     let is_local = is_local(&parts.headers, &parts.extensions);
     let caller = required(app, credential, is_local).await?;
-    let budget = count(app, &caller, area, &parts.method)?;
-    Ok((caller, budget))
+    counted(app, caller, area, &parts.method).await
 }
 
 /// The caller of a route that needs to know.
@@ -126,18 +122,19 @@ async fn welcome(app: &App, credential: Option<String>) -> Caller {
     }
 }
 
-/// Whether the caller may use the area, and what is left of the limit. Only what makes work is counted.
-fn count(
+/// The caller, who may use the area, and what is left of the limit. Only what makes work is counted.
+async fn counted(
     app: &App,
-    caller: &Caller,
+    caller: Caller,
     area: Area,
     method: &Method,
-) -> Result<Option<Budget>, AccessError> {
+) -> Result<(Caller, Option<Budget>), AccessError> {
     caller.may_use(area)?;
-    match *method {
-        Method::POST => app.access.limits().count(area, caller),
-        _ => Ok(None),
-    }
+    let budget = match *method {
+        Method::POST => app.access.limits().count(area, &caller).await?,
+        _ => None,
+    };
+    Ok((caller, budget))
 }
 
 /// The answer to a caller who is not let in.

@@ -66,7 +66,9 @@ impl Hosts {
 
     fn allows_origin(&self, origin: &str, path: &str) -> bool {
         let among = |list: &[String]| list.iter().any(|pattern| matches(pattern, origin));
-        self.any_origin || among(&self.origins) || (is_assist(path) && among(&self.assist_origins))
+        self.any_origin
+            || among(&self.origins)
+            || (is_for_pages(path) && among(&self.assist_origins))
     }
 
     fn allows_host(&self, host: &str) -> bool {
@@ -79,6 +81,11 @@ impl Hosts {
             Err(_) => LOCAL_SUFFIXES.iter().any(|suffix| host.ends_with(suffix)),
         }
     }
+}
+
+/// Whether a path is for pages of the assistant's origins: its own routes, and how the service is.
+fn is_for_pages(path: &str) -> bool {
+    is_assist(path) || matches!(path, "/health" | "/ready" | "/services/status")
 }
 
 /// The layer around all routes.
@@ -194,7 +201,9 @@ mod tests {
     fn origins_of_the_assistant_are_allowed_there_only() {
         let hosts = hosts(&[], "0.0.0.0:1");
         assert!(hosts.allows_origin("https://platform.test", "/ai/generate"));
+        assert!(hosts.allows_origin("https://platform.test", "/services/status"));
         assert!(!hosts.allows_origin("https://platform.test", "/api/generate"));
+        assert!(!hosts.allows_origin("https://platform.test", "/metrics"));
         assert!(!hosts.allows_origin("https://other.test", "/ai/generate"));
     }
 

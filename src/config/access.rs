@@ -35,6 +35,7 @@ pub(super) fn load<F: Fn(&str) -> Option<String>>(
             sql: limit("WICK_LIMIT_SQL", defaults.sql)?,
             code: limit("WICK_LIMIT_CODE", defaults.code)?,
         },
+        redis: env.text("WICK_REDIS").map(Secret::new),
     })
 }
 

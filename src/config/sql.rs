@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::access::Secret;
+use crate::sql::database::Reach;
 
 use super::{ConfigError, Env, access};
 
@@ -14,12 +15,21 @@ pub struct SqlConfig {
     pub secret_key: Option<Secret>,
     /// Folder of the SQLite files that connections may name (`WICK_SQLITE_DIR`); `None`: none may be named.
     pub sqlite_dir: Option<PathBuf>,
+    /// Hosts of the databases that connections may name (`WICK_DATABASE_HOSTS`); `None`: public addresses where
+    /// credentials are configured, else all but the metadata of clouds.
+    pub database_hosts: Option<Reach>,
 }
 
 pub(super) fn load<F: Fn(&str) -> Option<String>>(env: &Env<F>) -> Result<SqlConfig, ConfigError> {
     Ok(SqlConfig {
         secret_key: access::secret(env, "WICK_SECRET_KEY")?,
         sqlite_dir: env.text("WICK_SQLITE_DIR").map(PathBuf::from),
+        database_hosts: env.own(
+            "WICK_DATABASE_HOSTS",
+            "hosts by commas: names, addresses or networks, each with a ':port' or without, folders of sockets, \
+             'public', or '*'",
+            |_| true,
+        )?,
     })
 }
 

@@ -266,3 +266,16 @@ fn the_coachs_history_is_kept_only_where_it_is_asked_for_and_can_be() {
         .to_string();
     assert!(nowhere.contains("set WICK_DATA"), "{nowhere}");
 }
+
+#[test]
+fn hosts_of_databases_are_a_list_or_stop_the_start() {
+    let config = from(&[
+        ("HOME", "/h"),
+        ("WICK_DATABASE_HOSTS", "public, 10.0.0.0/8"),
+    ])
+    .unwrap();
+    assert_eq!(config.sql.database_hosts, "public,10.0.0.0/8".parse().ok());
+    assert_eq!(from(&[("HOME", "/h")]).unwrap().sql.database_hosts, None);
+    let error = from(&[("HOME", "/h"), ("WICK_DATABASE_HOSTS", "10.0.0.0/99")]).unwrap_err();
+    assert!(error.to_string().contains("WICK_DATABASE_HOSTS"), "{error}");
+}

@@ -409,6 +409,10 @@ mod tests {
             Dialect::Postgres
         }
 
+        fn reach(&self) -> Work<'_, ()> {
+            async { Ok(()) }.boxed()
+        }
+
         fn introspect(&self, _: bool) -> Work<'_, Schema> {
             async { Ok(Schema::default()) }.boxed()
         }

@@ -6,6 +6,7 @@
 
 mod address;
 mod postgres;
+mod reach;
 mod sqlite;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ use super::{Dialect, Schema};
 
 pub use address::{Address, AddressError};
 pub use postgres::Scratch;
+pub use reach::{Reach, ReachError};
 
 /// What is on its way from a database.
 pub type Work<'a, T> = BoxFuture<'a, Result<T, DatabaseError>>;
@@ -27,6 +29,9 @@ pub type Work<'a, T> = BoxFuture<'a, Result<T, DatabaseError>>;
 pub trait Database: Send + Sync {
     /// Whose SQL it speaks.
     fn dialect(&self) -> Dialect;
+
+    /// Whether it may be connected to, by where its name leads now; no connection is made.
+    fn reach(&self) -> Work<'_, ()>;
 
     /// What it holds; with a few harmless values of its columns if `samples`.
     fn introspect(&self, samples: bool) -> Work<'_, Schema>;
@@ -41,10 +46,10 @@ pub trait Database: Send + Sync {
     fn rows<'a>(&'a self, statement: &'a Readable, limits: Limits) -> Work<'a, Rows>;
 }
 
-/// The database at an address. Nothing is opened before it is asked.
-pub fn open(address: Address) -> Box<dyn Database> {
+/// The database at an address, if that is within reach. Nothing is opened before it is asked.
+pub fn open(address: Address, reach: Reach) -> Box<dyn Database> {
     match address {
-        Address::Postgres(config) => Box::new(postgres::Postgres::new(*config)),
+        Address::Postgres(config) => Box::new(postgres::Postgres::new(*config, reach)),
         Address::Sqlite(path) => Box::new(sqlite::Sqlite::new(path)),
     }
 }
@@ -116,6 +121,11 @@ fn size(value: &Value) -> usize {
 /// Why a database did not do what it was asked. Never holds an address or a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseError {
+    /// It is where connections are not made to. Where that is stays untold: it would tell what names lead to.
+    #[error(
+        "the database's host may not be connected to from here: ask the operator to list it in WICK_DATABASE_HOSTS"
+    )]
+    NotAllowed,
     /// It cannot be reached, or does not let us in.
     #[error("the database cannot be reached: {0}")]
     Connect(String),

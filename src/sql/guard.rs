@@ -4,21 +4,20 @@
 //! What is not on the lists is refused, so a function or a form that nobody thought of is too. The database
 //! itself is told to only read as well; this is the first of several walls, not the only one.
 
+mod amounts;
 mod functions;
 
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, Query,
-    Select, SelectFlavor, SetExpr, Statement, TableFactor, Value, ValueWithSpan, Visit, Visitor,
+    BinaryOperator, Expr, FunctionArg, FunctionArguments, ObjectName, Query, Select, SelectFlavor,
+    SetExpr, Statement, TableFactor, Value, ValueWithSpan, Visit, Visitor,
 };
 use sqlparser::tokenizer::{Token, Whitespace};
 
 use super::statement::{Places, parse, tokens};
 use super::{Dialect, SqlError};
-
-/// Longest text that a function may be asked to make.
-const MOST_CHARACTERS: u64 = 10_000;
+use amounts::Amounts;
 
 /// Why a statement is not run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,7 +83,11 @@ pub fn check(sql: &str, dialect: Dialect) -> Result<Readable, Refusal> {
         let words: Vec<&str> = text.split_whitespace().take(2).collect();
         return Err(Refusal::NotSelect(words.join(" ")));
     };
-    match statement.visit(&mut Guard { dialect }) {
+    let mut guard = Guard {
+        dialect,
+        amounts: Amounts::new(dialect),
+    };
+    match statement.visit(&mut guard) {
         ControlFlow::Break(refusal) => Err(refusal),
         ControlFlow::Continue(()) => Ok(Readable {
             sql: text.trim_end().trim_end_matches(';').trim().to_owned(),
@@ -132,6 +135,8 @@ fn plain(sql: &str, dialect: Dialect) -> Result<String, Refusal> {
 
 struct Guard {
     dialect: Dialect,
+    /// How much the statement asks to be made.
+    amounts: Amounts,
 }
 
 fn refuse(form: &str) -> ControlFlow<Refusal> {
@@ -158,6 +163,9 @@ impl Visitor for Guard {
         if !query.pipe_operators.is_empty() {
             return refuse("pipe operators");
         }
+        if let Some(with) = &query.with {
+            amounts::recursion(with, self.dialect)?;
+        }
         set_expression(&query.body)
     }
 
@@ -178,9 +186,9 @@ impl Visitor for Guard {
         match factor {
             TableFactor::Table {
                 name,
-                args: Some(_),
+                args: Some(args),
                 ..
-            } => self.function_name(name),
+            } => self.table_function(name, &args.args),
             TableFactor::Table {
                 name, with_hints, ..
             } => {
@@ -189,7 +197,7 @@ impl Visitor for Guard {
                 }
                 self.relation(name)
             }
-            TableFactor::Function { name, .. } => self.function_name(name),
+            TableFactor::Function { name, args, .. } => self.table_function(name, args),
             TableFactor::Derived { .. }
             | TableFactor::TableFunction { .. }
             | TableFactor::UNNEST { .. }
@@ -211,10 +219,13 @@ impl Visitor for Guard {
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Refusal> {
         match expr {
             Expr::Function(function) => {
-                if let Some(place) = functions::length_place(&function.name.to_string()) {
-                    length(&function.args, place)?;
+                self.function_name(&function.name)?;
+                match &function.args {
+                    FunctionArguments::List(list) => self.amounts.add(&function.name, &list.args),
+                    FunctionArguments::None | FunctionArguments::Subquery(_) => {
+                        self.amounts.add(&function.name, &[])
+                    }
                 }
-                self.function_name(&function.name)
             }
             Expr::BinaryOp {
                 op: BinaryOperator::PGCustomBinaryOperator(_) | BinaryOperator::Custom(_),
@@ -228,6 +239,11 @@ impl Visitor for Guard {
 }
 
 impl Guard {
+    fn table_function(&mut self, name: &ObjectName, args: &[FunctionArg]) -> ControlFlow<Refusal> {
+        self.function_name(name)?;
+        self.amounts.add(name, args)
+    }
+
     fn function_name(&self, name: &ObjectName) -> ControlFlow<Refusal> {
         let parts: Option<Vec<&str>> = name
             .0
@@ -301,29 +317,6 @@ fn set_expression(body: &SetExpr) -> ControlFlow<Refusal> {
             refuse("a part that writes")
         }
         SetExpr::Table(_) => refuse("TABLE"),
-    }
-}
-
-/// The length of the text that a function makes must be small and written out.
-fn length(args: &FunctionArguments, place: usize) -> ControlFlow<Refusal> {
-    let arg = match args {
-        FunctionArguments::List(list) => list.args.get(place),
-        _ => None,
-    };
-    let is_small = match arg {
-        Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value)))) => {
-            match &value.value {
-                Value::Number(number, _) => number
-                    .parse::<u64>()
-                    .is_ok_and(|size| size <= MOST_CHARACTERS),
-                _ => false,
-            }
-        }
-        _ => false,
-    };
-    match is_small {
-        true => ControlFlow::Continue(()),
-        false => refuse("texts made longer than 10000 characters"),
     }
 }
 

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::Schema;
-use super::database::{self, Address, AddressError, Database, DatabaseError};
+use super::database::{self, Address, AddressError, Database, DatabaseError, Reach};
 use super::link::{Hints, Linker};
 use super::vault::{Sealed, Vault};
 
@@ -233,8 +233,8 @@ impl Schemas {
         Ok(names)
     }
 
-    /// What to keep of a connection, which is opened once to see that it is one: the address sealed, or the
-    /// name of the variable that holds it.
+    /// What to keep of a connection: the address sealed, or the name of the variable that holds it. The database may
+    /// be anywhere within `reach`, as for [`Schemas::database`].
     ///
     /// # Errors
     /// Text that is no address, or one that cannot be kept.
@@ -243,19 +243,22 @@ impl Schemas {
         tenant: &str,
         name: &str,
         text: &str,
+        reach: &Reach,
     ) -> Result<(Connection, Box<dyn Database>), RegistryError> {
         if let Some(variable) = text.trim().strip_prefix("env:") {
             let connection = Connection::Variable(variable.to_owned());
-            let database = self.database(tenant, name, &connection)?;
+            let database = self.database(tenant, name, &connection, reach)?;
             return Ok((connection, database));
         }
         let address = Address::parse(text, self.settings.sqlite_dir.as_deref())?;
         let vault = self.settings.vault.as_ref().ok_or(RegistryError::NoKey)?;
         let sealed = vault.seal(&place(tenant, name), text).ok_or(Sealed)?;
-        Ok((Connection::Sealed(sealed), database::open(address)))
+        let database = database::open(address, reach.clone());
+        Ok((Connection::Sealed(sealed), database))
     }
 
-    /// The database of a connection that was kept.
+    /// The database of a connection that was kept, if it is within `reach`. An address in a variable is the operator's
+    /// and may lead anywhere.
     ///
     /// # Errors
     /// A secret that does not open, or a variable that is not set.
@@ -264,11 +267,12 @@ impl Schemas {
         tenant: &str,
         name: &str,
         connection: &Connection,
+        reach: &Reach,
     ) -> Result<Box<dyn Database>, RegistryError> {
-        let text = match connection {
+        let (text, reach) = match connection {
             Connection::Sealed(sealed) => {
                 let vault = self.settings.vault.as_ref().ok_or(RegistryError::NoKey)?;
-                vault.open(&place(tenant, name), sealed)?
+                (vault.open(&place(tenant, name), sealed)?, reach.clone())
             }
             Connection::Variable(variable) => {
                 let read = self
@@ -276,11 +280,12 @@ impl Schemas {
                     .variable
                     .filter(|_| variable.starts_with(VARIABLES));
                 let value = read.and_then(|read| read(variable));
-                value.ok_or_else(|| RegistryError::Variable(variable.clone()))?
+                let value = value.ok_or_else(|| RegistryError::Variable(variable.clone()))?;
+                (value, Reach::anywhere())
             }
         };
         let address = Address::parse(&text, self.settings.sqlite_dir.as_deref())?;
-        Ok(database::open(address))
+        Ok(database::open(address, reach))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Arc<Ready>>> {
@@ -387,7 +392,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let schemas = schemas(folder.path());
         let text = "postgres://me:hunter2@localhost/shop";
-        let (connection, _) = schemas.connection("acme", "shop", text).unwrap();
+        let reach = Reach::public();
+        let (connection, _) = schemas.connection("acme", "shop", text, &reach).unwrap();
         schemas
             .keep(
                 "acme",
@@ -404,11 +410,19 @@ mod tests {
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
-        assert!(schemas.database("acme", "shop", &connection).is_ok());
-        assert!(schemas.database("evil", "shop", &connection).is_err());
         assert!(
             schemas
-                .connection("acme", "shop", "env:WICK_SQL_SHOP")
+                .database("acme", "shop", &connection, &reach)
+                .is_ok()
+        );
+        assert!(
+            schemas
+                .database("evil", "shop", &connection, &reach)
+                .is_err()
+        );
+        assert!(
+            schemas
+                .connection("acme", "shop", "env:WICK_SQL_SHOP", &reach)
                 .is_ok()
         );
         for variable in [
@@ -418,7 +432,9 @@ mod tests {
             "env:",
         ] {
             assert!(
-                schemas.connection("acme", "shop", variable).is_err(),
+                schemas
+                    .connection("acme", "shop", variable, &reach)
+                    .is_err(),
                 "{variable}"
             );
         }
@@ -427,7 +443,7 @@ mod tests {
             ..RegistrySettings::default()
         });
         let error = bare
-            .connection("acme", "shop", text)
+            .connection("acme", "shop", text, &reach)
             .err()
             .unwrap()
             .to_string();

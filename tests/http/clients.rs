@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::gguf;
 use crate::registry::Registry;
-use crate::server::{INSERT, PLAIN, Server, THINKING, TOOLS};
+use crate::server::{HOSTILE, INSERT, PLAIN, Server, THINKING, TOOLS};
 
 fn clients() -> Option<PathBuf> {
     let folder = std::env::var_os("WICK_CLIENTS").filter(|folder| !folder.is_empty());
@@ -27,9 +27,11 @@ async fn server() -> Server {
             .create(name, &parrot, json!({"template": template}))
             .await;
     }
-    server
-        .create("coach", &gguf::filler(), json!({"template": PLAIN}))
-        .await;
+    for (name, template) in [("coach", PLAIN), ("hostile", HOSTILE)] {
+        server
+            .create(name, &gguf::filler(), json!({"template": template}))
+            .await;
+    }
     server.create("vectors", &gguf::encoder(), json!({})).await;
     std::fs::write(server.home().join("parrot.gguf"), &parrot).unwrap();
     server
@@ -75,6 +77,7 @@ async fn run(program: PathBuf, script: &str) {
         text(&output.stdout),
         text(&output.stderr)
     );
+    print!("{}", text(&output.stdout));
 }
 
 async fn python(script: &str) {
@@ -107,22 +110,41 @@ async fn python_site_with_a_coach() {
     python("coach_site.py").await;
 }
 
+/// The site of the integration guide as it stands, in a browser.
+#[tokio::test]
+async fn python_pages_of_a_site_with_a_coach() {
+    if Command::new("chromium").arg("--version").output().is_err() {
+        println!("skipped: there is no chromium");
+        return;
+    }
+    python("coach_pages.py").await;
+}
+
 #[tokio::test]
 async fn python_financial_figures() {
     python("coach_figures.py").await;
 }
 
-#[tokio::test]
-async fn node_ollama() {
+async fn node(package: &str, script: &str) {
     let Some(folder) = clients() else { return };
-    if !folder.join("node_modules/ollama").is_dir() {
+    if !folder.join("node_modules").join(package).is_dir() {
         println!(
-            "skipped: there is no npm package ollama in {}",
+            "skipped: there is no npm package {package} in {}",
             folder.display()
         );
         return;
     }
-    run(folder.join("node"), "ollama_client.mjs").await;
+    run(folder.join("node"), script).await;
+}
+
+#[tokio::test]
+async fn node_ollama() {
+    node("ollama", "ollama_client.mjs").await;
+}
+
+#[tokio::test]
+async fn node_langchain() {
+    node("@langchain/ollama", "langchain_client.mjs").await;
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ const BYTE: i32 = 6;
 pub(crate) type Script = (&'static str, &'static [&'static str], bool);
 
 /// What the parrot says after each trigger.
-const SCRIPTS: [Script; 11] = [
+const SCRIPTS: [Script; 12] = [
     ("<|hello|>", &["Hello", "▁there", "!"], false),
     ("<|story|>", &["Once", "▁upon", "▁a", "▁time", "▁and"], true),
     (
@@ -67,6 +67,17 @@ const SCRIPTS: [Script; 11] = [
         false,
     ),
     ("<|middle|>", &["return", "▁x"], false),
+    (
+        "<|page|>",
+        &[
+            "Save▁more.",
+            "▁<img▁src=x▁onerror=\"window.hacked=true\">",
+            "▁<script>window.hacked=true</script>",
+            "▁[more](javascript:window.hacked=true)",
+            "▁\"quoted\"▁&▁done.",
+        ],
+        false,
+    ),
     ("<|inside|>", &["only", "▁thoughts"], false),
     (
         "<|sql|>",

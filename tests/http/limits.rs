@@ -6,7 +6,8 @@ use serde_json::json;
 use crate::server::Server;
 use crate::signer::{SECRET, Signer, now};
 
-fn token(tenant: &str, user: &str) -> String {
+/// A token of a user.
+pub(crate) fn token(tenant: &str, user: &str) -> String {
     let claims = json!({"sub": user, "tenant": tenant, "exp": now() + 600});
     Signer::secret(SECRET.as_bytes()).sign(&claims)
 }

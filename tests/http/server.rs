@@ -17,7 +17,9 @@ const LOG: &str = "server.log";
 
 /// Prompts are the messages' texts, one after the other: the last one picks the parrot's script.
 pub(crate) const PLAIN: &str = "{{ range .Messages }}{{ .Content }}{{ end }}";
-/// As before, with tools in front and calls in the middle.
+/// As the first, for a model that answers with parts of a page.
+pub(crate) const HOSTILE: &str = "{{ range .Messages }}{{ .Content }}{{ end }}<|page|>";
+/// As the first, with tools in front and calls in the middle.
 pub(crate) const TOOLS: &str = "{{ range .Tools }}{{ . }}{{ end }}{{ range .Messages }}{{ .Content }}\
 {{ if .ToolCalls }}{{ range .ToolCalls }}{\"name\": \"{{ .Function.Name }}\", \"parameters\": {{ .Function.Arguments }}}{{ end }}{{ end }}{{ end }}";
 /// As before, with thoughts of earlier answers.
@@ -146,7 +148,6 @@ impl Server {
     }
 
     /// Ends the process without warning; what it leaves is for another one.
-    #[cfg(feature = "rag")]
     pub(crate) fn kill(mut self) -> TempDir {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");

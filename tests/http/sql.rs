@@ -371,6 +371,36 @@ async fn statements_run_on_sqlite_files_and_cannot_write() {
 }
 
 #[tokio::test]
+async fn what_a_statement_keeps_in_memory_has_a_bound() {
+    let files = tempfile::tempdir().unwrap();
+    make_database(&files.path().join("shop.db"));
+    let folder = files.path().to_str().unwrap();
+    let server = server(&[("WICK_SQLITE_DIR", folder), ("WICK_SECRET_KEY", SECRET)]).await;
+    let made = put(
+        &server,
+        "shop",
+        json!({"connection": "sqlite:shop.db", "execute": true}),
+    )
+    .await;
+    assert_eq!(made.status, 200, "{made:?}");
+    let run = async |sql: &str| {
+        let body = json!({"query": sql, "schema": "shop", "action": "explain", "execute": true});
+        assist(&server, body).await
+    };
+    // Nothing of it is in the answer: four users eight times over, each with ten kilobytes to sort by.
+    let sql = "SELECT a.id FROM users a, users b, users c, users d, users e, users f, users g, users h \
+               ORDER BY printf('%10000d', random())";
+    let (status, text) = run(sql).await.error();
+    assert_eq!(status, 422, "{text}");
+    assert!(
+        text.contains("more memory than statements may take"),
+        "{text}"
+    );
+    let after = run("SELECT name FROM users ORDER BY name").await.json();
+    assert_eq!(after["rows"][0], json!({"name": "Ann"}));
+}
+
+#[tokio::test]
 async fn connections_are_kept_sealed_or_not_at_all() {
     let server = server(&[("WICK_SQL_MISSING_FILE", "sqlite:nothing.db")]).await;
     let address = "postgres://me:hunter2@127.0.0.1:1/shop";

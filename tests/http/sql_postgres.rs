@@ -164,6 +164,60 @@ async fn nothing_is_written_and_nothing_runs_for_ever() {
 }
 
 #[tokio::test]
+async fn rows_that_are_too_large_are_not_fetched() {
+    let Some(Setup {
+        server,
+        postgres: _running,
+    }) = setup().await
+    else {
+        return;
+    };
+    // Two hundred rows of six hundred kilobytes, of which one would fit into an answer.
+    let sql = "SELECT (SELECT string_agg(repeat('x', 1000), '') FROM users) AS much FROM users";
+    let (status, text) = run(&server, "shop", sql).await.error();
+    assert_eq!(status, 422, "{text}");
+    assert!(text.contains("larger than answers may be"), "{text}");
+    let sql =
+        "SELECT (SELECT string_agg(repeat('x', 1000), '') FROM users) AS much FROM users LIMIT 2";
+    let answer = run(&server, "shop", sql).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let answer = answer.json();
+    assert_eq!(answer["rows"].as_array().unwrap().len(), 1);
+    assert_eq!(answer["rows"][0]["much"].as_str().unwrap().len(), 600_000);
+}
+
+#[tokio::test]
+async fn a_session_takes_its_share_and_no_more() {
+    let Some(Setup { server, postgres }) = setup().await else {
+        return;
+    };
+    // A view says what the session may take; the functions that would are refused in statements.
+    let view = "CREATE VIEW shares AS SELECT current_setting('work_mem') AS memory, current_setting('hash_mem_multiplier') AS hashes,
+        current_setting('max_parallel_workers_per_gather') AS workers, current_setting('statement_timeout') AS time,
+        current_setting('temp_file_limit') AS files, current_setting('transaction_read_only') AS reads;
+        GRANT SELECT ON shares TO reader;";
+    postgres.psql(view).expect("the view is made");
+    let reader = postgres.address("reader");
+    for (schema, connection) in [("shop", reader.as_str()), ("owner", "env:WICK_SQL_OWNER")] {
+        let made = put(
+            &server,
+            schema,
+            json!({"connection": connection, "execute": true}),
+        )
+        .await;
+        assert_eq!(made.status, 200, "{made:?}");
+    }
+    for (schema, files) in [("shop", "-1"), ("owner", "256MB")] {
+        let answer = run(&server, schema, "SELECT * FROM shares").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(
+            answer.json()["rows"][0],
+            json!({"memory": "16MB", "hashes": "1", "workers": "0", "time": "5s", "files": files, "reads": "on"})
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_statement_the_database_refuses_is_mended() {
     let Some(Setup {
         server,

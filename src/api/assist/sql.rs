@@ -135,7 +135,7 @@ pub(crate) struct AssistResponse {
     (status = 200, description = "A checked statement, or its events with `stream`", body = AssistResponse),
     (status = 400, description = "A field is missing or wrong", body = ErrorBody),
     (status = 401, description = "No or bad credentials", body = ErrorBody),
-    (status = 403, description = "The statement may not be run", body = ErrorBody),
+    (status = 403, description = "The statement may not be run, or its database not be connected to", body = ErrorBody),
     (status = 404, description = "No such schema or model", body = ErrorBody),
     (status = 422, description = "The schema cannot answer; the nearest tables are named", body = ErrorBody),
     (status = 429, description = "Over the limit", body = ErrorBody),
@@ -245,7 +245,11 @@ impl<'a> Task<'a> {
         let database = match &ready.registered.connection {
             Some(connection) => {
                 let name = &ready.registered.name;
-                Some(app.schemas.database(&caller.tenant, name, connection)?)
+                let reach = app.reach();
+                Some(
+                    app.schemas
+                        .database(&caller.tenant, name, connection, &reach)?,
+                )
             }
             None => None,
         };
@@ -676,6 +680,7 @@ fn database_error(error: DatabaseError) -> ApiError {
         DatabaseError::Statement(text) => ApiError::Impossible(format!(
             "the database does not accept the statement: {text}"
         )),
+        DatabaseError::NotAllowed => ApiError::Forbidden(error.to_string()),
         DatabaseError::TimedOut(_) => ApiError::Late(error.to_string()),
         DatabaseError::Connect(_) | DatabaseError::Failed(_) => {
             ApiError::Unavailable(error.to_string())

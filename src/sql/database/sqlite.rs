@@ -24,6 +24,11 @@ const INTROSPECTION: Duration = Duration::from_secs(20);
 /// Time for counting the rows of one table.
 const COUNTING: Duration = Duration::from_millis(200);
 
+/// Longest pattern of LIKE and GLOB, which are matched between two looks at the clock.
+const PATTERN_BYTES: i32 = 1_000;
+/// Memory that SQLite may take in this process, all statements and files together.
+const MEMORY_BYTES: i64 = 256 << 20;
+
 /// A SQLite file.
 pub(super) struct Sqlite {
     path: PathBuf,
@@ -59,6 +64,11 @@ impl Sqlite {
 impl Database for Sqlite {
     fn dialect(&self) -> Dialect {
         Dialect::Sqlite
+    }
+
+    fn reach(&self) -> Work<'_, ()> {
+        // Its folder was looked at when the address was read.
+        std::future::ready(Ok(())).boxed()
     }
 
     fn introspect(&self, samples: bool) -> Work<'_, Schema> {
@@ -120,9 +130,17 @@ fn connect(path: &Path) -> Result<Connection, DatabaseError> {
 fn open(path: &Path, time: Duration, bytes: usize) -> Result<Connection, DatabaseError> {
     let mut connection = connect(path)?;
     let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
-    connection
-        .set_limit(Limit::SQLITE_LIMIT_LENGTH, bytes)
-        .map_err(failed)?;
+    let set = || {
+        // No value is longer, however it is made.
+        connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, bytes)?;
+        connection.set_limit(Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, PATTERN_BYTES)?;
+        // Rows that are sorted or kept go to memory, which has a bound, and not to files, which have none. It is one
+        // for the whole process, and once set it is not raised again.
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        let sql = format!("PRAGMA hard_heap_limit = {MEMORY_BYTES}");
+        connection.query_row(&sql, [], |_| Ok(()))
+    };
+    set().map_err(failed)?;
     connection.authorizer(Some(authorize)).map_err(failed)?;
     watch(&mut connection, time)?;
     Ok(connection)
@@ -207,6 +225,9 @@ fn refused(error: rusqlite::Error) -> DatabaseError {
             ErrorCode::TooBig => {
                 DatabaseError::Statement("a value is larger than answers may be".to_owned())
             }
+            ErrorCode::OutOfMemory => DatabaseError::Statement(
+                "the statement needs more memory than statements may take".to_owned(),
+            ),
             _ => DatabaseError::Statement(text.clone().unwrap_or_else(|| error.to_string())),
         },
         rusqlite::Error::SqlInputError { msg, .. } => DatabaseError::Statement(msg.clone()),
@@ -447,8 +468,29 @@ mod tests {
         ] {
             assert!(read(&open(), sql, &Limits::default()).is_err(), "{sql}");
         }
-        let long = "SELECT replace(hex(zeroblob(900000)), '00', 'xxxxxxxx')";
-        assert!(read(&open(), long, &Limits::default()).is_err());
+    }
+
+    #[tokio::test]
+    async fn no_value_grows_beyond_its_limit() {
+        let (_folder, database) = shop();
+        for sql in [
+            "SELECT replace(hex(zeroblob(900000)), '00', 'xxxxxxxx')",
+            "SELECT zeroblob(1000000000)",
+            "SELECT length(zeroblob(1000000000))",
+            "SELECT length(randomblob(1000000000))",
+            "SELECT length(printf('%999999999d', 1))",
+            "SELECT length(printf('%.999999999f', 1))",
+            "SELECT length(format('%*d', 999999999, 1))",
+            "SELECT length(hex(printf('%900000d', 1)))",
+            "SELECT length(group_concat(printf('%10000d', 1))) FROM users a, users b, users c",
+            "SELECT length(json_group_array(printf('%10000d', 1))) FROM users a, users b, users c",
+            "WITH RECURSIVE c(s, n) AS (SELECT 'x', 1 UNION ALL SELECT s || s, n + 1 FROM c WHERE n < 40) SELECT max(length(s)) FROM c",
+        ] {
+            let connection = open(&database.path, Duration::from_secs(60), 1 << 20).unwrap();
+            let error = read(&connection, sql, &Limits::default()).unwrap_err();
+            let text = error.to_string();
+            assert_eq!(text, "a value is larger than answers may be", "{sql}");
+        }
     }
 
     #[tokio::test]

@@ -72,12 +72,52 @@ pub(super) fn is_known(dialect: Dialect, name: &str) -> bool {
     holds(COMMON, name) || holds(own, name)
 }
 
-/// Which of its arguments is the length of the text it makes, if one is.
-pub(super) fn length_place(name: &str) -> Option<usize> {
-    if holds(" space ", name) {
-        return Some(0);
+/// How a function makes more of what it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Growth {
+    /// A text as long as this argument says.
+    Length(usize),
+    /// A text this argument's times as long.
+    Times(usize),
+    /// As many rows or elements as lie between its arguments.
+    Series,
+    /// A text by a pattern, its first argument, that can ask for any width.
+    Pattern,
+}
+
+/// What a function makes of numbers in its arguments, if it is one that can make much.
+pub(super) fn growth(dialect: Dialect, name: &str) -> Option<Growth> {
+    // Elsewhere FORMAT takes a value first.
+    let has_patterns = matches!(
+        dialect,
+        Dialect::Postgres | Dialect::Sqlite | Dialect::DuckDb | Dialect::BigQuery
+    );
+    match () {
+        () if holds(" space ", name) => Some(Growth::Length(0)),
+        () if holds(" lpad rpad ", name) => Some(Growth::Length(1)),
+        () if holds(" repeat replicate ", name) => Some(Growth::Times(1)),
+        () if holds(" generate_series generate_array range ", name) => Some(Growth::Series),
+        () if has_patterns && holds(" format printf ", name) => Some(Growth::Pattern),
+        () => None,
     }
-    holds(" lpad rpad repeat replicate ", name).then_some(1)
+}
+
+/// Whether a function can make a text or a list longer than its arguments together.
+pub(super) fn multiplies(name: &str) -> bool {
+    holds(
+        " repeat replicate replace regexp_replace format printf string_agg group_concat array_agg json_agg \
+          jsonb_agg json_group_array json_group_object array_to_string array_replace ",
+        name,
+    )
+}
+
+/// Whether a function puts its arguments together.
+pub(super) fn joins(name: &str) -> bool {
+    holds(
+        " concat concat_ws array_cat array_append array_prepend json_array json_object json_build_object \
+          jsonb_build_object json_build_array jsonb_build_array overlay jsonb_set ",
+        name,
+    )
 }
 
 fn holds(list: &str, name: &str) -> bool {

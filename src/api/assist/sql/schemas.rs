@@ -122,6 +122,7 @@ pub(crate) async fn show(
     (status = 200, description = "The schema as it was understood", body = SchemaResponse),
     (status = 400, description = "A field is missing or wrong", body = ErrorBody),
     (status = 401, description = "No or bad credentials", body = ErrorBody),
+    (status = 403, description = "The database's host may not be connected to", body = ErrorBody),
     (status = 503, description = "The database cannot be reached", body = ErrorBody)))]
 pub(crate) async fn put(
     State(app): State<App>,
@@ -193,7 +194,9 @@ async fn read(
     let dialect = super::dialect(request.dialect.as_deref())?;
     match (request.ddl, request.connection) {
         (None, Some(text)) => {
-            let (connection, database) = app.schemas.connection(&caller.tenant, name, &text)?;
+            let (connection, database) =
+                app.schemas
+                    .connection(&caller.tenant, name, &text, &app.reach())?;
             let schema = database.introspect(request.samples.unwrap_or(false)).await;
             let schema = schema.map_err(super::database_error)?;
             if schema.tables.is_empty() {
@@ -211,7 +214,9 @@ async fn read(
             let connection = match connection {
                 Some(text) => {
                     let (connection, database) =
-                        app.schemas.connection(&caller.tenant, name, &text)?;
+                        app.schemas
+                            .connection(&caller.tenant, name, &text, &app.reach())?;
+                    database.reach().await.map_err(super::database_error)?;
                     if database.dialect() != schema.dialect {
                         return Err(wrong("dialect", "is not that of the connection"));
                     }
