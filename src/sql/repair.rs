@@ -104,7 +104,9 @@ fn target(problem: &Problem) -> Option<String> {
     let best = problem.nearest.first()?;
     let alike = match &problem.kind {
         ProblemKind::NotInScope { alias } => return alias.clone(),
-        ProblemKind::Ambiguous { .. } | ProblemKind::Type { .. } => return None,
+        ProblemKind::Ambiguous { .. } | ProblemKind::Twice | ProblemKind::Type { .. } => {
+            return None;
+        }
         ProblemKind::UnknownTable => {
             let name = problem.name.rsplit('.').next().unwrap_or(&problem.name);
             likeness(name, best)?

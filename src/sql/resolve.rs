@@ -72,6 +72,8 @@ pub enum ProblemKind {
         /// The alias it goes by here.
         alias: Option<String>,
     },
+    /// Two things in `FROM` go by it.
+    Twice,
     /// It exists, and its type does not go with what is done with it.
     Type {
         /// Why not.
@@ -118,6 +120,12 @@ impl std::fmt::Display for Problem {
             }
             ProblemKind::NotInScope { alias: Some(alias) } => {
                 write!(f, "table '{name}' goes by '{alias}' here")?;
+            }
+            ProblemKind::Twice => {
+                write!(
+                    f,
+                    "'{name}' stands twice in FROM: give one of them an alias"
+                )?;
             }
             ProblemKind::Type { reason, .. } => f.write_str(reason)?,
         }

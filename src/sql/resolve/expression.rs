@@ -239,7 +239,7 @@ impl Resolver<'_> {
         self.found.columns.insert(format!("{table}.{column}"));
     }
 
-    fn problem(&mut self, ident: &Ident, kind: ProblemKind, nearest: Vec<String>) {
+    pub(super) fn problem(&mut self, ident: &Ident, kind: ProblemKind, nearest: Vec<String>) {
         self.found.problems.push(Problem {
             kind,
             name: ident.value.clone(),

@@ -8,8 +8,8 @@ use sqlparser::ast::{
 
 use crate::sql::Dialect;
 
-use super::scope::{Columns, Scope};
-use super::{Ctes, Resolver, last_ident};
+use super::scope::{Columns, Scope, Source};
+use super::{Ctes, ProblemKind, Resolver, last_ident};
 use crate::sql::statement::join_constraint;
 
 impl Resolver<'_> {
@@ -24,6 +24,7 @@ impl Resolver<'_> {
         for table in &select.from {
             self.joins(table, ctes, &mut scope);
         }
+        self.twice(select, &scope);
         for view in &select.lateral_views {
             self.expression(&view.lateral_view, ctes, &scope);
             let names = view.lateral_col_alias.iter().map(|name| self.fold(name));
@@ -77,6 +78,30 @@ impl Resolver<'_> {
         }
         *inner = Some(scope.alone());
         output
+    }
+
+    /// What goes by one name in `FROM`; SQLite lets it.
+    fn twice(&mut self, select: &Select, scope: &Scope<'_>) {
+        if self.schema.dialect == Dialect::Sqlite {
+            return;
+        }
+        for (at, source) in scope.sources.iter().enumerate() {
+            let is_same = |other: &Source| {
+                // `a.t` and `b.t` are told apart by what stands before them.
+                let full = |source: &Source| source.table.as_ref().map(|table| table.full.clone());
+                self.schema.same(&other.name, &source.name) && full(other) == full(source)
+            };
+            if source.name.is_empty() || !scope.sources[..at].iter().any(is_same) {
+                continue;
+            }
+            let mut named = select.from.iter().flat_map(names).filter(|ident| {
+                let name = self.fold(ident);
+                self.schema.same(&name, &source.name)
+            });
+            if let Some(ident) = named.next_back() {
+                self.problem(ident, ProblemKind::Twice, Vec::new());
+            }
+        }
     }
 
     fn grouping(&mut self, group: &GroupByExpr, ctes: &Ctes, scope: &Scope<'_>) {
@@ -403,4 +428,19 @@ impl Resolver<'_> {
             }
         }
     }
+}
+
+/// What the tables of a `FROM` go by, as it is written.
+fn names(table: &TableWithJoins) -> Vec<&Ident> {
+    let joined = table.joins.iter().map(|join| &join.relation);
+    let factors = std::iter::once(&table.relation).chain(joined);
+    let named = factors.filter_map(|factor| match factor {
+        TableFactor::Table { name, alias, .. } => alias
+            .as_ref()
+            .map(|alias| &alias.name)
+            .or_else(|| last_ident(name)),
+        TableFactor::Derived { alias, .. } => alias.as_ref().map(|alias| &alias.name),
+        _ => None,
+    });
+    named.collect()
 }

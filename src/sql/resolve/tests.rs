@@ -60,6 +60,7 @@ fn names_that_exist_are_found() {
         "SELECT user_id FROM orders GROUP BY GROUPING SETS ((user_id), (status))",
         "SELECT sum(total) FILTER (WHERE status = 'x') FROM orders",
         "SELECT a.id FROM users a JOIN users b ON a.manager_id = b.id",
+        "SELECT users.id FROM users JOIN users boss ON users.manager_id = boss.id",
         "SELECT name FROM users ORDER BY lower(name), created_at",
         "DELETE FROM orders WHERE total < 1",
         "UPDATE orders SET status = 'x' WHERE user_id IN (SELECT id FROM users)",
@@ -134,6 +135,14 @@ fn names_that_do_not_exist_are_told_with_the_nearest() {
         (
             "SELECT id FROM users, orders",
             "column 'id' is ambiguous: users and orders have it",
+        ),
+        (
+            "SELECT users.id FROM users JOIN users ON users.id = users.manager_id",
+            "'users' stands twice in FROM: give one of them an alias",
+        ),
+        (
+            "SELECT 1 FROM users u, orders JOIN (SELECT 1) orders ON true, users u",
+            "'u' stands twice in FROM: give one of them an alias",
         ),
         (
             "SELECT \"Name\" FROM users",

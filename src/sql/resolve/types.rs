@@ -79,7 +79,11 @@ impl Sort {
         let text = text.trim().to_ascii_lowercase();
         let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());
         match self {
-            Sort::Number => has_digit || text.parse::<f64>().is_ok(),
+            Sort::Number => {
+                // Money may begin with its sign.
+                let is_word = text.starts_with(char::is_alphabetic);
+                (has_digit && !is_word) || text.parse::<f64>().is_ok()
+            }
             Sort::Moment => has_digit || MOMENTS.contains(&text.as_str()),
             Sort::Boolean => {
                 !text.is_empty() && BOOLEANS.iter().any(|word| word.starts_with(&text))
@@ -515,6 +519,10 @@ mod tests {
             (
                 "SELECT id FROM users WHERE age IN (1, 'many')",
                 "'age' is a number and the text 'many' is none",
+            ),
+            (
+                "SELECT id FROM users WHERE age = 'over 30'",
+                "'age' is a number and the text 'over 30' is none",
             ),
             (
                 "SELECT id FROM users WHERE active = 'maybe'",
