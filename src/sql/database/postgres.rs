@@ -193,20 +193,28 @@ fn beginning(time: Duration) -> String {
 }
 
 impl Session {
-    /// Work in the transaction; a little later than the server would break it off, it is broken off here.
     async fn in_time<T>(
         &self,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, DatabaseError> {
-        let late = DatabaseError::TimedOut(self.time.as_millis());
-        match timeout(self.time + Duration::from_secs(1), work).await {
-            Err(_) => Err(late),
-            Ok(Err(error)) if error.code() == Some(&SqlState::QUERY_CANCELED) => Err(late),
-            Ok(Err(_)) if self.meter.is_over() => Err(DatabaseError::Statement(
-                "its rows are larger than answers may be".to_owned(),
-            )),
-            Ok(done) => done.map_err(|error| refused(&error)),
-        }
+        in_time(self.time, &self.meter, work).await
+    }
+}
+
+/// Work in a transaction; a little later than the server would break it off, it is broken off here.
+async fn in_time<T>(
+    time: Duration,
+    meter: &Meter,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, DatabaseError> {
+    let late = DatabaseError::TimedOut(time.as_millis());
+    match timeout(time + Duration::from_secs(1), work).await {
+        Err(_) => Err(late),
+        Ok(Err(error)) if error.code() == Some(&SqlState::QUERY_CANCELED) => Err(late),
+        Ok(Err(_)) if meter.is_over() => Err(DatabaseError::Statement(
+            "its rows are larger than answers may be".to_owned(),
+        )),
+        Ok(done) => done.map_err(|error| refused(&error)),
     }
 }
 
@@ -392,7 +400,7 @@ mod tests {
     async fn of_where_a_name_leads_only_what_is_allowed_is_left() {
         let found = database("127.0.0.1").addresses("localhost", 5432).await;
         let found = found.unwrap();
-        assert_eq!(found, ["127.0.0.1:5432".parse().unwrap()]);
+        assert_eq!(found, ["127.0.0.1:5432".parse::<SocketAddr>().unwrap()]);
         for list in ["public", "127.0.0.1:5433", "db.example", "/tmp"] {
             let found = database(list).addresses("localhost", 5432).await;
             assert_eq!(found, Err(DatabaseError::NotAllowed), "{list}");

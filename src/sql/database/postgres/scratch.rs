@@ -5,12 +5,14 @@ use tokio_postgres::Client;
 
 use crate::sql::guard::Readable;
 
-use super::super::{Address, DatabaseError, Limits, Rows};
+use super::super::{Address, DatabaseError, Limits, Reach, Rows};
+use super::wire::Meter;
 use super::{Postgres, failed, fetch, in_time};
 
 /// A connection to PostgreSQL whose own tables are all that its statements name.
 pub struct Scratch {
     client: Client,
+    meter: Meter,
 }
 
 impl Scratch {
@@ -23,11 +25,14 @@ impl Scratch {
             let reason = "scratch tables need PostgreSQL".to_owned();
             return Err(DatabaseError::Connect(reason));
         };
-        let client = Postgres::new((**config).clone()).client().await?;
+        // Whoever starts the evaluation says where, and many statements share the connection.
+        let meter = Meter::new(usize::MAX);
+        let postgres = Postgres::new((**config).clone(), Reach::anywhere());
+        let client = postgres.client(&meter).await?;
         // What is created without a schema's name is temporary then.
         let setup = "SET search_path = pg_temp; SET timezone = 'UTC'";
         client.batch_execute(setup).await.map_err(failed)?;
-        Ok(Scratch { client })
+        Ok(Scratch { client, meter })
     }
 
     /// Runs statements of our own that make tables and fill them.
@@ -46,7 +51,12 @@ impl Scratch {
         let time_ms = limits.time.as_millis();
         let begin = format!("BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = {time_ms}");
         self.client.batch_execute(&begin).await.map_err(failed)?;
-        let rows = in_time(limits, fetch(&self.client, statement.sql(), &limits)).await;
+        let rows = in_time(
+            limits.time,
+            &self.meter,
+            fetch(&self.client, statement.sql(), &limits),
+        )
+        .await;
         self.client
             .batch_execute("ROLLBACK")
             .await
