@@ -70,10 +70,10 @@ impl CoachState {
 }
 
 impl App {
-    /// Where the coach looks things up: the documents, or its own articles by their words alone while there are none.
+    /// Where the coach looks things up: the tables, or its own articles by their words alone while there are none.
     fn passages(&self) -> Arc<dyn Retriever> {
         #[cfg(feature = "rag")]
-        if let Some(rag) = self.shelved() {
+        if let Some(rag) = self.opened() {
             return rag;
         }
         Arc::new(Shelf)

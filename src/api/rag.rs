@@ -23,6 +23,7 @@ use tokio::sync::OnceCell;
 use tracing::{error, info};
 use utoipa::OpenApi;
 
+use crate::coach::shelf::Shelf;
 use crate::ops::services::{Health, Service, milliseconds};
 use crate::rag::jobs::Jobs;
 use crate::rag::library::{Library, LibraryOptions};
@@ -107,12 +108,9 @@ impl App {
         Ok(Arc::clone(opened))
     }
 
-    /// The library, once it is open and holds the coach's articles.
-    pub(crate) fn shelved(&self) -> Option<Arc<Rag>> {
-        let rag = self.documents.opened.get()?;
-        rag.has_articles
-            .load(Ordering::Acquire)
-            .then(|| Arc::clone(rag))
+    /// The library, once it is open.
+    pub(crate) fn opened(&self) -> Option<Arc<Rag>> {
+        self.documents.opened.get().map(Arc::clone)
     }
 
     /// Whether the tables answer.
@@ -181,12 +179,55 @@ impl Retriever for Rag {
     fn search(&self, query: Query) -> BoxFuture<'_, Result<Vec<Hit>, SearchError>> {
         async move {
             let found = self.library.search(&query, self.embedder.as_ref()).await?;
-            Ok(found.hits)
+            if self.has_articles.load(Ordering::Acquire) {
+                return Ok(found.hits);
+            }
+            // The articles come into the tables some time after the start, or never without an embedder. Until then
+            // their words are what they are found by.
+            let articles = Shelf.find(&query.text, query.k);
+            Ok(in_turn(found.hits, articles, query.k))
         }
         .boxed()
     }
 
     fn version(&self, tenant: &str) -> u64 {
         self.library.version(tenant)
+    }
+}
+
+/// Hits of two orders whose scores do not compare: the best of each, the second best of each, and so on.
+fn in_turn(first: Vec<Hit>, second: Vec<Hit>, most: usize) -> Vec<Hit> {
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let pairs = std::iter::from_fn(|| {
+        let pair = [first.next(), second.next()];
+        pair.iter().any(Option::is_some).then_some(pair)
+    });
+    pairs.flatten().flatten().take(most).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rag::{Metadata, Position};
+
+    fn hits(ids: &[&str]) -> Vec<Hit> {
+        let hit = |id: &&str| Hit {
+            document_id: (*id).to_owned(),
+            title: String::new(),
+            url: None,
+            metadata: Metadata::new(),
+            text: String::new(),
+            score: 1.0,
+            position: Position::default(),
+        };
+        ids.iter().map(hit).collect()
+    }
+
+    #[test]
+    fn the_best_of_either_order_come_first() {
+        let joined = in_turn(hits(&["a", "b", "c"]), hits(&["x"]), 3);
+        let ids: Vec<&str> = joined.iter().map(|hit| hit.document_id.as_str()).collect();
+        assert_eq!(ids, ["a", "x", "b"]);
+        assert_eq!(in_turn(Vec::new(), hits(&["x", "y"]), 9).len(), 2);
     }
 }
