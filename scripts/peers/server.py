@@ -21,7 +21,7 @@ class Server:
             "OLLAMA_HOST": ADDRESS, "OLLAMA_MODELS": str(folder / "models"), "WICK_DATA": str(folder / "data"), "HOME": str(folder),
         } | variables
         begun = time.perf_counter()
-        self.process = subprocess.Popen([WICK, "serve"], env=self.environment, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen([WICK, "serve"], env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while True:
             assert self.process.poll() is None, "the server ended"
             try:
