@@ -20,8 +20,10 @@ class Server:
         self.environment = os.environ | {
             "OLLAMA_HOST": ADDRESS, "OLLAMA_MODELS": str(folder / "models"), "WICK_DATA": str(folder / "data"), "HOME": str(folder),
         } | variables
+        self.log = folder / "log"
         begun = time.perf_counter()
-        self.process = subprocess.Popen([WICK, "serve"], env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen([WICK, "serve"], env=self.environment, stdout=subprocess.DEVNULL, stderr=log)
         while True:
             assert self.process.poll() is None, "the server ended"
             try:
@@ -36,6 +38,12 @@ class Server:
         file = self.folder / "Modelfile"
         file.write_text(f"FROM {source}\n")
         subprocess.run([WICK, "create", name, "-f", file], env=self.environment, check=True, capture_output=True)
+
+    def wait_for(self, words):
+        """Until the log has them."""
+        while words not in self.log.read_text():
+            assert self.process.poll() is None, "the server ended"
+            time.sleep(0.1)
 
     def get(self, path):
         with urllib.request.urlopen(f"http://{ADDRESS}{path}") as answer:
