@@ -3,6 +3,7 @@
 mod body;
 pub(crate) mod complete;
 pub(crate) mod generate;
+mod held;
 pub(crate) mod models;
 pub(crate) mod project;
 pub(crate) mod review;
@@ -22,7 +23,8 @@ use super::error::{ApiError, Route};
 #[cfg(feature = "rag")]
 pub(crate) use body::receive;
 pub(crate) use body::{AssistBody, read as read_object};
-pub(crate) use generate::{in_time, write};
+pub(crate) use generate::in_time;
+pub(crate) use held::HeldModel;
 
 /// All of them.
 pub(crate) fn router() -> Router<App> {

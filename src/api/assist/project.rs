@@ -10,25 +10,21 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
-use wick_models::AddSpecial;
 
 use crate::access::Caller;
 use crate::api::App;
-use crate::api::catalog::{Model, blocking};
+use crate::api::catalog::blocking;
 use crate::api::coach::{Sink, respond};
 use crate::api::error::{ApiError, AssistError};
 use crate::api::ids;
-use crate::api::options::Options;
 use crate::api::verbs::{Step, Subject, TextRequest};
 use crate::code::generate::{
     self as code, Ask, ChangedFile, Clash, CodeRequest, Conversation, GenerateError, Kept,
     Progress, Project, ProjectError, Role, Say, Stack, Writer,
 };
-use crate::engine::Lease;
 use crate::prompt::{Message, Think};
 
-use super::generate::write;
-use super::{AssistBody, ErrorBody};
+use super::{AssistBody, ErrorBody, HeldModel};
 
 /// Longest request, in bytes; what the model can read may be less.
 const PROMPT_BYTES: usize = 64 << 10;
@@ -106,7 +102,7 @@ pub(crate) async fn generate(
     let name = request.model.clone();
     let (conversation, request) = request.translate(&app, &caller, until)?;
     let model = super::model(&app, name.as_deref()).await?;
-    let writer = ModelWriter::open(&app, &caller, &model).await?;
+    let writer = HeldModel::open(&app, &caller, &model).await?;
     let work = {
         let app = app.clone();
         move |sink: Sink| make(app, writer, request, conversation, sink)
@@ -154,7 +150,7 @@ impl IntoResponse for Archive {
 
 async fn make(
     app: App,
-    writer: ModelWriter,
+    writer: HeldModel,
     request: CodeRequest,
     conversation: Conversation,
     sink: Sink,
@@ -170,7 +166,7 @@ async fn make(
     let response = ProjectResponse {
         files: made.files,
         notes: made.notes,
-        model: writer.name,
+        model: writer.name().to_owned(),
         conversation_id: conversation.id.clone(),
     };
     let kept = Kept {
@@ -288,42 +284,19 @@ fn clash(clash: Clash) -> ApiError {
     }
 }
 
-/// A model that is in memory and stays there until the files are written.
-struct ModelWriter {
-    app: App,
-    caller: Caller,
-    name: String,
-    lease: Lease,
-}
-
-impl ModelWriter {
-    /// Loads the model, with its own options.
-    async fn open(app: &App, caller: &Caller, model: &Model) -> Result<ModelWriter, ApiError> {
-        let options = Options::merge(&model.stored.params, None)?;
-        Ok(ModelWriter {
-            lease: app.load(model, &options, None).await?,
-            app: app.clone(),
-            caller: caller.clone(),
-            name: model.stored.name.to_string(),
-        })
-    }
-}
-
-impl Writer for ModelWriter {
+impl Writer for HeldModel {
     type Error = ApiError;
 
     fn context_tokens(&self) -> usize {
-        self.lease.context_tokens()
+        HeldModel::context_tokens(self)
     }
 
     fn count(&self, text: &str) -> usize {
-        let tokens = self.lease.tokenizer().encode(text, AddSpecial::No);
-        // What has no tokens fits nowhere.
-        tokens.map_or(usize::MAX / 1024, |tokens| tokens.len())
+        HeldModel::count(self, text)
     }
 
     async fn write(&self, ask: Ask, say: &mut Say<'_>) -> Result<(), ApiError> {
-        let mut answer = write(&self.app, &self.caller, translate(&self.name, ask)).await?;
+        let mut answer = HeldModel::write(self, translate(self.name(), ask)).await?;
         while let Some(step) = answer.next().await {
             if let Step::Piece(piece) = step? {
                 say(&piece.content);

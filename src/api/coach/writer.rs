@@ -4,23 +4,17 @@ use serde_json::Map;
 
 use crate::access::Caller;
 use crate::api::App;
-use crate::api::assist::write;
+use crate::api::assist::HeldModel;
 use crate::api::catalog::Model;
 use crate::api::error::ApiError;
-use crate::api::options::Options;
 use crate::api::verbs::{Step, Subject, TextRequest};
 use crate::coach::writer::{Prompt, Say, TokenUsage, Writer};
-use crate::engine::Lease;
 use crate::prompt::{Message, Think};
-use wick_models::AddSpecial;
 
 /// A model that is in memory.
 pub(super) struct ModelWriter {
-    app: App,
-    caller: Caller,
-    name: String,
+    model: HeldModel,
     identity: String,
-    lease: Lease,
 }
 
 impl ModelWriter {
@@ -30,12 +24,8 @@ impl ModelWriter {
         caller: &Caller,
         model: &Model,
     ) -> Result<ModelWriter, ApiError> {
-        let options = Options::merge(&model.stored.params, None)?;
         Ok(ModelWriter {
-            lease: app.load(model, &options, None).await?,
-            app: app.clone(),
-            caller: caller.clone(),
-            name: model.stored.name.to_string(),
+            model: HeldModel::open(app, caller, model).await?,
             // A file's name is its digest; a name can be given to another.
             identity: format!("{} {}", model.stored.name, model.path.display()),
         })
@@ -43,7 +33,7 @@ impl ModelWriter {
 
     /// The model's name.
     pub(super) fn name(&self) -> &str {
-        &self.name
+        self.model.name()
     }
 }
 
@@ -55,17 +45,15 @@ impl Writer for ModelWriter {
     }
 
     fn context_tokens(&self) -> usize {
-        self.lease.context_tokens()
+        self.model.context_tokens()
     }
 
     fn count(&self, text: &str) -> usize {
-        let tokens = self.lease.tokenizer().encode(text, AddSpecial::No);
-        // What has no tokens fits nowhere.
-        tokens.map_or(usize::MAX / 8, |tokens| tokens.len())
+        self.model.count(text)
     }
 
     async fn write(&self, prompt: &Prompt, say: &mut Say<'_>) -> Result<TokenUsage, ApiError> {
-        let mut answer = write(&self.app, &self.caller, translate(&self.name, prompt)).await?;
+        let mut answer = self.model.write(translate(self.name(), prompt)).await?;
         let mut usage = TokenUsage::default();
         while let Some(step) = answer.next().await {
             match step? {
