@@ -36,7 +36,7 @@ class Server:
     def make_model(self, name, source):
         """From a GGUF file or a folder of safetensors."""
         file = self.folder / "Modelfile"
-        file.write_text(f"FROM {source}\n")
+        file.write_text(f"FROM {pathlib.Path(source).resolve()}\n")
         subprocess.run([WICK, "create", name, "-f", file], env=self.environment, check=True, capture_output=True)
 
     def wait_for(self, words):
