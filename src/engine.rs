@@ -5,6 +5,7 @@
 
 mod blocks;
 mod constraint;
+mod cycle;
 mod embedder;
 mod manager;
 mod memory;
@@ -121,7 +122,7 @@ pub struct Generation {
 }
 
 /// A form that generated text is held to, token by token.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Constraint {
     /// Any JSON object.
     Json,
@@ -161,7 +162,7 @@ pub enum Event {
 pub enum StopReason {
     /// The model ended its turn or a stop text was met.
     Stop,
-    /// The token limit, or the context where it may not move on.
+    /// The token limit, the context where it may not move on, or a cycle in text under a Lark grammar.
     Length,
 }
 

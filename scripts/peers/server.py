@@ -49,12 +49,14 @@ class Server:
         with urllib.request.urlopen(f"http://{ADDRESS}{path}") as answer:
             return json.load(answer)
 
-    def open(self, path, body):
-        request = urllib.request.Request(f"http://{ADDRESS}{path}", json.dumps(body).encode(), {"content-type": "application/json"})
+    def open(self, path, body, method="POST"):
+        request = urllib.request.Request(
+            f"http://{ADDRESS}{path}", json.dumps(body).encode(), {"content-type": "application/json"}, method=method
+        )
         return urllib.request.urlopen(request)
 
-    def post(self, path, body):
-        with self.open(path, body) as answer:
+    def post(self, path, body, method="POST"):
+        with self.open(path, body, method) as answer:
             return json.load(answer)
 
     def resident(self):

@@ -103,6 +103,14 @@ impl Limits {
         })
     }
 
+    /// Whether the Redis that buckets are kept in answers; nothing where they are in this process.
+    pub async fn redis_answers(&self) -> Option<bool> {
+        match &self.shared {
+            Some(shared) => Some(shared.answers().await),
+            None => None,
+        }
+    }
+
     /// Counts one request of a user. `None`: there is no limit, or no user to count for.
     pub async fn count(&self, area: Area, caller: &Caller) -> Result<Option<Budget>, AccessError> {
         let (Some(limit), Some(user)) = (self.config.of(area), &caller.user) else {

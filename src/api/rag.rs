@@ -24,7 +24,7 @@ use tracing::{error, info};
 use utoipa::OpenApi;
 
 use crate::coach::shelf::Shelf;
-use crate::ops::services::{Health, Service, milliseconds};
+use crate::ops::services::{Health, Service};
 use crate::rag::jobs::Jobs;
 use crate::rag::library::{Library, LibraryOptions};
 use crate::rag::{Hit, Query, Retriever, SearchError};
@@ -123,12 +123,7 @@ impl App {
             },
             Err(_) => Health::Down,
         };
-        Service {
-            name: "lancedb".to_owned(),
-            url: self.url.to_string(),
-            status,
-            response_time_ms: milliseconds(started),
-        }
+        Service::since(started, "lancedb".to_owned(), &self.url, status)
     }
 
     /// Opens the library in the background once there is something to do: documents from before, or an embedder for

@@ -1,11 +1,15 @@
 //! Holds text to a form: which tokens may come next, and which are certain, by `llguidance`.
 
-use std::sync::Arc;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use llguidance::api::TopLevelGrammar;
 use llguidance::{JsonCompileOptions, Matcher, ParserFactory};
+use lru::LruCache;
 use serde_json::json;
-use toktrie::{InferenceCapabilities, TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
+use toktrie::{
+    InferenceCapabilities, SimpleVob, TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv,
+};
 use wick_models::{AddSpecial, Tokenizer};
 
 use super::{Constraint, EngineError};
@@ -17,11 +21,29 @@ const SPACE: &str = r" |\n[ \t]{0,20}";
 /// Longest Lark text that is read.
 const LARK_BYTES: usize = 512 << 10;
 
+/// Grammars that are kept ready: an answer under one of them finds the words that earlier answers met.
+const READY: NonZeroUsize = NonZeroUsize::new(16).expect("not zero");
+/// Answers after which a grammar is read anew, so that what it has met does not grow without end.
+const MOST_USES: usize = 1000;
+
 /// Makes masks for one vocabulary.
-pub(super) struct Grammars(ParserFactory);
+pub(super) struct Grammars {
+    factory: ParserFactory,
+    /// By tenant and what it is.
+    ready: Mutex<LruCache<(String, Constraint), Ready>>,
+}
+
+struct Ready {
+    matcher: Matcher,
+    uses: usize,
+}
 
 /// The state of one constrained answer.
-pub(super) struct Mask(Matcher);
+pub(super) struct Mask {
+    matcher: Matcher,
+    /// What may come next, or why that is unknown; nothing after a token was taken.
+    allowed: Option<Result<SimpleVob, String>>,
+}
 
 impl Grammars {
     /// Sorts the vocabulary into a trie; a tenth of a second for 128k tokens.
@@ -32,16 +54,34 @@ impl Grammars {
             ..InferenceCapabilities::default()
         };
         let env: TokEnv = Arc::new(vocabulary);
-        ParserFactory::new(&env, able, &[])
-            .map(|mut factory| {
-                factory.quiet();
-                Self(factory)
-            })
-            .map_err(|reason| EngineError::Constraint(first_line(reason)))
+        let mut factory = ParserFactory::new(&env, able, &[]).map_err(unreadable)?;
+        factory.quiet();
+        Ok(Self {
+            factory,
+            ready: Mutex::new(LruCache::new(READY)),
+        })
     }
 
-    /// A fresh mask for `constraint`.
-    pub(super) fn mask(&self, constraint: &Constraint) -> Result<Mask, EngineError> {
+    /// A fresh mask for `constraint`; what was learnt of it before is shared within the tenant.
+    pub(super) fn mask(&self, constraint: &Constraint, tenant: &str) -> Result<Mask, EngineError> {
+        let key = (tenant.to_owned(), constraint.clone());
+        let known = || self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ready) = known().get_mut(&key) {
+            ready.uses += 1;
+            if ready.uses < MOST_USES {
+                return Ok(Mask::of(ready.matcher.clone()));
+            }
+        }
+        let matcher = self.matcher(constraint)?;
+        let ready = Ready {
+            matcher: matcher.clone(),
+            uses: 1,
+        };
+        known().put(key, ready);
+        Ok(Mask::of(matcher))
+    }
+
+    fn matcher(&self, constraint: &Constraint) -> Result<Matcher, EngineError> {
         let mut schema = match constraint {
             Constraint::Json => json!({"type": "object"}),
             Constraint::Schema(schema) => schema.clone(),
@@ -57,7 +97,7 @@ impl Grammars {
         self.parsed(TopLevelGrammar::from_json_schema(schema))
     }
 
-    fn lark(&self, text: &str) -> Result<Mask, EngineError> {
+    fn lark(&self, text: &str) -> Result<Matcher, EngineError> {
         if text.len() > LARK_BYTES {
             return Err(EngineError::Constraint(format!(
                 "the grammar has {} bytes, at most {LARK_BYTES} are read",
@@ -67,18 +107,29 @@ impl Grammars {
         self.parsed(TopLevelGrammar::from_lark(text.to_owned()))
     }
 
-    fn parsed(&self, grammar: TopLevelGrammar) -> Result<Mask, EngineError> {
-        let parser = self.0.create_parser(grammar);
-        parser
-            .map(|parser| Mask(Matcher::new(Ok(parser))))
-            .map_err(|reason| EngineError::Constraint(first_line(reason)))
+    fn parsed(&self, grammar: TopLevelGrammar) -> Result<Matcher, EngineError> {
+        let parser = self.factory.create_parser(grammar).map_err(unreadable)?;
+        Ok(Matcher::new(Ok(parser)))
     }
 }
 
 impl Mask {
+    fn of(matcher: Matcher) -> Mask {
+        Mask {
+            matcher,
+            allowed: None,
+        }
+    }
+
+    /// Finds out what may come next. It needs no logits, so it can be done while they are computed.
+    pub(super) fn prepare(&mut self) -> &Result<SimpleVob, String> {
+        let Mask { matcher, allowed } = self;
+        allowed.get_or_insert_with(|| matcher.compute_mask_or_eos().map_err(first_line))
+    }
+
     /// Sets the logits of tokens that may not come next to negative infinity.
     pub(super) fn apply(&mut self, logits: &mut [f32]) -> Result<(), String> {
-        let allowed = self.0.compute_mask_or_eos().map_err(first_line)?;
+        let allowed = self.prepare().as_ref().map_err(String::clone)?;
         // Most words of the mask are all zeros: it is applied by the word.
         for (logits, word) in logits
             .chunks_mut(u32::BITS as usize)
@@ -101,11 +152,12 @@ impl Mask {
 
     /// Takes the token drawn and gives those that must follow it.
     pub(super) fn accept(&mut self, token: u32) -> Result<Vec<u32>, String> {
-        self.0.consume_token(token).map_err(first_line)?;
-        Ok(if self.0.is_stopped() {
+        self.allowed = None;
+        self.matcher.consume_token(token).map_err(first_line)?;
+        Ok(if self.matcher.is_stopped() {
             Vec::new()
         } else {
-            self.0.consume_ff_tokens()
+            self.matcher.consume_ff_tokens()
         })
     }
 }
@@ -168,6 +220,10 @@ impl TokenizerEnv for Vocabulary {
     fn tokenize_is_canonical(&self) -> bool {
         self.exact
     }
+}
+
+fn unreadable(reason: impl std::fmt::Display) -> EngineError {
+    EngineError::Constraint(first_line(reason))
 }
 
 /// The first line of what `llguidance` says; the rest is the state of its parser.

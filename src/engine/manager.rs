@@ -216,7 +216,11 @@ impl Lease {
         let mut masks = Vec::new();
         for _ in 0..candidates {
             masks.push(match &generation.constraint {
-                Some(constraint) => Some(self.model.grammars()?.mask(constraint)?),
+                Some(constraint) => Some(
+                    self.model
+                        .grammars()?
+                        .mask(constraint, &generation.tenant)?,
+                ),
                 None => None,
             });
         }

@@ -238,28 +238,37 @@ impl Scheduler {
     }
 
     fn step(&mut self, shares: &[Share]) {
-        let active = &self.active;
-        let segments: Vec<Segment<'_>> = shares
-            .iter()
-            .map(|share| {
-                let s = &active[share.index];
-                let table = s.table.as_ref().expect("only placed sequences are planned");
-                Segment {
-                    tokens: &s.tokens[s.evaluated..s.evaluated + share.tokens],
-                    start: s.evaluated,
-                    blocks: table.ids(),
-                    output: if share.draws {
-                        Output::Last
-                    } else {
-                        Output::None
-                    },
-                }
-            })
-            .collect();
+        let mut segments = Vec::with_capacity(shares.len());
+        let mut masks = Vec::new();
+        let mut planned = shares.iter().peekable();
+        for (index, sequence) in self.active.iter_mut().enumerate() {
+            let Some(share) = planned.next_if(|share| share.index == index) else {
+                continue;
+            };
+            let start = sequence.evaluated;
+            let table = sequence.table.as_ref();
+            segments.push(Segment {
+                tokens: &sequence.tokens[start..start + share.tokens],
+                start,
+                blocks: table.expect("only placed sequences are planned").ids(),
+                output: match share.draws {
+                    true => Output::Last,
+                    false => Output::None,
+                },
+            });
+            masks.extend(sequence.mask.as_mut().filter(|_| share.draws));
+        }
         let row_length = self.decoder.info().vocab_size.max(1);
         // Rows beyond the vocabulary are padding of the output matrix.
         let vocabulary = self.tokenizer.vocab_size().min(row_length);
-        match self.decoder.forward(&segments) {
+        // What a grammar allows next follows from the tokens that are there, so it is found meanwhile.
+        let done = rayon::in_place_scope(|scope| {
+            for mask in masks {
+                scope.spawn(|_| _ = mask.prepare());
+            }
+            self.decoder.forward(&segments)
+        });
+        match done {
             Ok(logits) => {
                 self.logits.clear();
                 self.logits.extend_from_slice(logits);

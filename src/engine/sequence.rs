@@ -9,9 +9,10 @@ use wick_models::{DecodeStream, Tokenizer};
 
 use super::blocks::Table;
 use super::constraint::Mask;
+use super::cycle::CycleWatch;
 use super::sampler::{Sampler, best_tokens, log_sum_exp};
 use super::stop::StopWatch;
-use super::{Event, Generation, LogprobItem, StopReason, TokenLogprob, Usage};
+use super::{Constraint, Event, Generation, LogprobItem, StopReason, TokenLogprob, Usage};
 
 /// Tokens drawn at most, as a multiple of the context, whatever the request says.
 const LIMIT_IN_CONTEXTS: usize = 10;
@@ -32,7 +33,10 @@ pub(super) struct Sequence {
     shift: bool,
     logprobs: Option<usize>,
     sampler: Sampler,
-    mask: Option<Mask>,
+    /// What the answer is held to.
+    pub(super) mask: Option<Mask>,
+    /// Text under a grammar of ours is no text that anybody wants in circles.
+    cycle: Option<CycleWatch>,
     decode: DecodeStream,
     stop: StopWatch,
     due: Vec<TokenLogprob>,
@@ -71,6 +75,8 @@ impl Sequence {
             logprobs: request.logprobs,
             sampler: Sampler::new(request.sampling.clone(), candidate),
             mask,
+            cycle: matches!(request.constraint, Some(Constraint::Lark(_)))
+                .then(CycleWatch::default),
             decode: DecodeStream::default(),
             stop: StopWatch::new(request.stop.clone()),
             due: Vec::new(),
@@ -229,8 +235,11 @@ impl Sequence {
         let text = self.decode.push(tokenizer, token).unwrap_or_default();
         let shown = self.stop.push(&text);
         self.say(shown.text);
+        let cycle = self.cycle.as_mut();
         if shown.stopped {
             self.done(StopReason::Stop);
+        } else if cycle.is_some_and(|cycle| cycle.push(&self.tokens)) {
+            self.end(StopReason::Length);
         }
     }
 

@@ -36,6 +36,11 @@ impl Service {
     pub fn look(name: String, url: &str, look: impl FnOnce() -> Health) -> Service {
         let started = Instant::now();
         let status = look();
+        Service::since(started, name, url, status)
+    }
+
+    /// How a part was found to be; looking began at `started`.
+    pub fn since(started: Instant, name: String, url: &str, status: Health) -> Service {
         Service {
             name,
             url: url.to_owned(),

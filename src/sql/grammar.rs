@@ -4,7 +4,7 @@
 //! from. Words in capitals, one space or line break between them. Aliases cannot be known before they are
 //! written, so they are known by their shape: one to three letters for tables, names like `total_spent` or
 //! `order_count` for columns, names like `monthly_totals` for common table expressions. What a grammar cannot
-//! say, [`super::resolve`] checks afterwards.
+//! say, [`super::resolve`] checks afterwards. Lists have an end: a model that is lost would go on until its tokens run out.
 
 mod rules;
 mod words;

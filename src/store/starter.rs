@@ -25,6 +25,15 @@ pub fn is_included() -> bool {
     FILES.get_file("starter.gguf").is_some()
 }
 
+/// Tokens of the longest texts it was trained on.
+pub const TRAINED_TOKENS: usize = 1280;
+
+/// Whether a model's name, as it was written, means the model inside the binary. That model knows the shapes of its
+/// training alone: rules that are written before a question only confuse it.
+pub fn is_called(name: &str) -> bool {
+    ModelName::parse(name).is_ok_and(|name| is_starter(&name))
+}
+
 /// Whether the name means the model inside the binary: `starter`, with nothing but its default tag.
 pub fn is_starter(name: &ModelName) -> bool {
     is_included() && is_its_name(name)

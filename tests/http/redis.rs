@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode};
 use tempfile::TempDir;
 
 use crate::limits::token;
-use crate::server::Server;
+use crate::server::{Server, free_port};
 use crate::signer::SECRET;
 
 /// A running Redis; dropping it ends the process.
@@ -17,6 +17,18 @@ struct Redis {
     child: Child,
     folder: TempDir,
 }
+
+/// Options of a Redis that is asked over TLS, and its certificate; the port comes after them.
+const TLS: [&str; 8] = [
+    "--tls-cert-file",
+    "cert.pem",
+    "--tls-key-file",
+    "key.pem",
+    "--tls-auth-clients",
+    "no",
+    "--port",
+    "0",
+];
 
 impl Redis {
     /// `None`, and a word about it, where Redis is not installed.
@@ -34,14 +46,15 @@ impl Redis {
             .prefix("redis")
             .tempdir_in("/tmp")
             .unwrap();
-        Some(Redis::start_in(folder))
+        Some(Redis::start_in(folder, &[]))
     }
 
-    fn start_in(folder: TempDir) -> Redis {
+    fn start_in(folder: TempDir, options: &[&str]) -> Redis {
         let log = File::create(folder.path().join("log")).unwrap();
         let child = Command::new("redis-server")
             .args(["--port", "0", "--save", "", "--appendonly", "no"])
             .args(["--requirepass", "hunter2", "--unixsocket", "socket"])
+            .args(options)
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(log)
@@ -159,7 +172,9 @@ async fn without_its_redis_a_server_counts_by_itself() {
     let server = server(&redis.address(), "3");
     let anna = token("acme", "anna");
     assert_eq!(ask(&server, &anna).await.1, "r=2");
+    assert_eq!(status(&server).await, "up");
     let folder = redis.stop();
+    assert_eq!(status(&server).await, "degraded");
     for left in ["r=2", "r=1", "r=0"] {
         let (status, found) = ask(&server, &anna).await;
         assert_eq!(
@@ -173,7 +188,7 @@ async fn without_its_redis_a_server_counts_by_itself() {
 
     // It comes back with nothing in it, and is asked again after a while.
     std::fs::remove_file(folder.path().join("socket")).unwrap();
-    let redis = Redis::start_in(folder);
+    let redis = Redis::start_in(folder, &[]);
     for _ in 0..300 {
         if ask(&server, &anna).await.1 == "r=2" {
             assert_eq!(redis.says(&["DBSIZE"]), "1");
@@ -182,4 +197,58 @@ async fn without_its_redis_a_server_counts_by_itself() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("the server does not find its Redis again");
+}
+
+/// What `/services/status` says of the Redis.
+async fn status(server: &Server) -> String {
+    let services = server.get("/services/status").await.json();
+    let services = services.as_array().unwrap();
+    let redis = services.iter().find(|service| service["name"] == "redis");
+    let redis = redis.unwrap();
+    assert!(!redis.to_string().contains("hunter2"));
+    redis["status"].as_str().unwrap().to_owned()
+}
+
+/// A certificate for `localhost` that signs itself, made by OpenSSL in the folder.
+fn certify(folder: &TempDir) {
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt"])
+        .args(["ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=localhost", "-addext"])
+        .args(["subjectAltName=DNS:localhost", "-keyout", "key.pem"])
+        .args(["-out", "cert.pem"])
+        .current_dir(folder.path())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(made.success());
+}
+
+#[tokio::test]
+async fn a_redis_is_asked_over_tls_if_its_certificate_is_trusted() {
+    let Some(plain) = Redis::start() else { return };
+    let folder = plain.stop();
+    std::fs::remove_file(folder.path().join("socket")).unwrap();
+    certify(&folder);
+    let port = free_port().to_string();
+    let options = [&TLS[..], &["--tls-port", &port]].concat();
+    let redis = Redis::start_in(folder, &options);
+    let address = format!("rediss://:hunter2@localhost:{port}");
+    let certificate = redis.folder.path().join("cert.pem");
+    let trusted = [
+        ("WICK_JWT_SECRET", SECRET),
+        ("WICK_LIMIT_GENERATE", "5"),
+        ("WICK_REDIS", address.as_str()),
+        ("SSL_CERT_FILE", certificate.to_str().unwrap()),
+    ];
+    let anna = token("acme", "anna");
+    let server = Server::start_with(&trusted);
+    assert_eq!(status(&server).await, "up");
+    assert_eq!(ask(&server, &anna).await.1, "r=4");
+    assert_eq!(redis.says(&["DBSIZE"]), "1");
+
+    // Who does not know the certificate does not send the password, and counts by itself.
+    let stranger = Server::start_with(&trusted[..3]);
+    assert_eq!(status(&stranger).await, "degraded");
+    assert_eq!(ask(&stranger, &anna).await.1, "r=4");
 }

@@ -1,6 +1,5 @@
 //! Push and pull through a registry: Debian's `docker-registry`, where it is installed.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::gguf;
-use crate::server::{PLAIN, Server};
+use crate::server::{PLAIN, Server, free_port};
 
 pub(crate) struct Registry {
     child: Child,
@@ -20,12 +19,7 @@ impl Registry {
     /// Nothing where there is no such program.
     pub(crate) async fn start(server: &Server) -> Option<Registry> {
         let folder = tempfile::tempdir().unwrap();
-        // The port is free again at once; nobody else asks for it in between.
-        let address = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .to_string();
+        let address = format!("127.0.0.1:{}", free_port());
         let config = format!(
             "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n\
              http: {{addr: {address}}}\n",

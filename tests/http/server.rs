@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -40,6 +41,12 @@ pub(crate) fn client() -> reqwest::ClientBuilder {
     // A second installation is refused, and the first one serves.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().no_proxy()
+}
+
+/// A port of the loopback that is free again at once; nobody else asks for it in between.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 /// An answer, read to its end.

@@ -88,6 +88,13 @@ impl Shared {
         }
     }
 
+    /// Whether Redis answers.
+    pub(super) async fn answers(&self) -> bool {
+        let mut redis = self.redis.clone();
+        let ping = async move { redis::cmd("PING").exec_async(&mut redis).await };
+        matches!(timeout(PATIENCE, ping).await, Ok(Ok(())))
+    }
+
     async fn ask(&self, bucket: &Bucket<'_>) -> Result<(u8, u32, u64), RedisError> {
         let interval_us = bucket.interval().as_micros().max(1) as u64;
         let mut redis = self.redis.clone();

@@ -10,6 +10,7 @@ use crate::api::error::ApiError;
 use crate::api::verbs::{Step, Subject, TextRequest};
 use crate::coach::writer::{Prompt, Say, TokenUsage, Writer};
 use crate::prompt::{Message, Think};
+use crate::store::starter;
 
 /// A model that is in memory.
 pub(super) struct ModelWriter {
@@ -45,7 +46,10 @@ impl Writer for ModelWriter {
     }
 
     fn context_tokens(&self) -> usize {
-        self.model.context_tokens()
+        match starter::is_called(self.name()) {
+            true => self.model.context_tokens().min(starter::TRAINED_TOKENS),
+            false => self.model.context_tokens(),
+        }
     }
 
     fn count(&self, text: &str) -> usize {
@@ -76,7 +80,10 @@ fn translate(model: &str, prompt: &Prompt) -> TextRequest {
     let mut options = Map::new();
     options.insert("temperature".to_owned(), 0.into());
     options.insert("num_predict".to_owned(), prompt.max_tokens.into());
-    let mut messages = vec![Message::new("system", prompt.system.clone())];
+    let mut messages = Vec::new();
+    if !starter::is_called(model) {
+        messages.push(Message::new("system", prompt.system.clone()));
+    }
     for turn in &prompt.history {
         messages.push(Message::new("user", turn.message.clone()));
         messages.push(Message::new("assistant", turn.response.clone()));
@@ -99,6 +106,16 @@ mod tests {
     use super::*;
     use crate::coach::writer::Turn;
 
+    fn said(request: &TextRequest) -> Vec<(&str, &str)> {
+        let Subject::Chat(messages) = &request.subject else {
+            panic!("no messages");
+        };
+        messages
+            .iter()
+            .map(|m| (m.role.as_str(), m.content.as_str()))
+            .collect()
+    }
+
     #[test]
     fn rules_come_first_and_the_question_last() {
         let turn = Turn {
@@ -112,22 +129,11 @@ mod tests {
             max_tokens: 7,
         };
         let request = translate("model", &prompt);
-        let Subject::Chat(messages) = request.subject else {
-            panic!("no messages");
-        };
-        let said: Vec<_> = messages
-            .iter()
-            .map(|m| (m.role.as_str(), m.content.as_str()))
-            .collect();
-        assert_eq!(
-            said,
-            [
-                ("system", "s"),
-                ("user", "m"),
-                ("assistant", "r"),
-                ("user", "u")
-            ]
-        );
+        let rest = [("user", "m"), ("assistant", "r"), ("user", "u")];
+        assert_eq!(said(&request), [&[("system", "s")], &rest[..]].concat());
+        if starter::is_included() {
+            assert_eq!(said(&translate("starter:latest", &prompt)), rest);
+        }
         let options = request.options.unwrap();
         assert_eq!(
             (&options["temperature"], &options["num_predict"]),

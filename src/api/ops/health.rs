@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
@@ -67,12 +68,29 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Ready>, AssistE
     responses((status = 200, description = "One entry per part", body = Vec<Service>)))]
 pub(crate) async fn services(State(app): State<App>) -> Result<Json<Vec<Service>>, AssistError> {
     let has_model = default_model(&app).await.is_ok();
+    let mut others = Vec::new();
+    others.extend(redis_status(&app).await);
     #[cfg(feature = "rag")]
-    let documents = app.documents_status().await;
-    let all = blocking(move || look_at_all(&app, has_model)).await?;
-    #[cfg(feature = "rag")]
-    let all = [all, vec![documents]].concat();
+    others.push(app.documents_status().await);
+    let mut all = blocking(move || look_at_all(&app, has_model)).await?;
+    all.append(&mut others);
     Ok(Json(all))
+}
+
+/// The Redis that limits are kept in, if they are. Its address may hold a password, so ours stands for it.
+async fn redis_status(app: &App) -> Option<Service> {
+    let started = Instant::now();
+    let status = match app.access.limits().redis_answers().await? {
+        true => Health::Up,
+        // Requests are counted here meanwhile.
+        false => Health::Degraded,
+    };
+    Some(Service::since(
+        started,
+        "redis".to_owned(),
+        &app.url,
+        status,
+    ))
 }
 
 fn look_at_all(app: &App, has_model: bool) -> Result<Vec<Service>, ApiError> {

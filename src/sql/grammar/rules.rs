@@ -44,7 +44,7 @@ pub(super) fn statement(text: &mut String, dialect: Dialect) {
     let _ = write!(
         text,
         r#"start: (plain | with) ";"?
-with: "WITH" S {recursive}cte (C cte)* S body_c
+with: "WITH" S {recursive}cte (C cte){{0,7}} S body_c
 cte: CTE S "AS" S "(" S? body_c S? ")"
 plain: body_t | body_d
 sub: body_t
@@ -74,8 +74,8 @@ pub(super) fn select(text: &mut String, dialect: Dialect, variant: Variant, bool
     };
     let _ = write!(
         text,
-        r#"body_{v}: select_{v} (S setop S select_{v})* (S "ORDER BY" S order_{v} (C order_{v})*)? tail?
-select_{v}: "SELECT" S ("DISTINCT" S)? {top}item_{v} (C item_{v})* S "FROM" S from_{v} (S "WHERE" S cond_p{v})? (S "GROUP BY" S group_{v} (C group_{v})*)? (S "HAVING" S cond_f{v})?
+        r#"body_{v}: select_{v} (S setop S select_{v}){{0,3}} (S "ORDER BY" S order_{v} (C order_{v}){{0,7}})? tail?
+select_{v}: "SELECT" S ("DISTINCT" S)? {top}item_{v} (C item_{v}){{0,31}} S "FROM" S from_{v} (S "WHERE" S cond_p{v})? (S "GROUP BY" S group_{v} (C group_{v}){{0,7}})? (S "HAVING" S cond_f{v})?
 item_{v}: "*" | star | scalar_f{v} as?
 group_{v}: scalar_p{v} | ALIAS
 order_{v}: (scalar_f{v} | ALIAS) dir? {nulls}
@@ -96,7 +96,7 @@ fn from(text: &mut String, variant: Variant) {
     if variant == Variant::Tables {
         let _ = write!(
             text,
-            r#"from_t: tref (S join_t)*
+            r#"from_t: tref (S join_t){{0,7}}
 tref: table table_alias?
 join_t: {join} S tref S "ON" S on_t | "CROSS JOIN" S tref
 on_t: (pair | TALIAS "." ucol S "=" S (TALIAS "." ucol | tcol) | tcol S "=" S TALIAS "." ucol) (S "AND" S cond_pt)?
@@ -112,7 +112,7 @@ derived: "(" S? body_t S? ")" S ("AS" S)? (TALIAS | CTE)
     };
     let _ = write!(
         text,
-        r#"from_{v}: named_{v} (S join_{v})* | tref (S join_t)* S more_{v} (S join_{v})*{plain}
+        r#"from_{v}: named_{v} (S join_{v}){{0,7}} | tref (S join_t){{0,7}} S more_{v} (S join_{v}){{0,7}}{plain}
 named_{v}: {named}
 more_{v}: {join} S named_{v} S "ON" S cond_p{v} | "CROSS JOIN" S named_{v}
 join_{v}: {join} S (tref | named_{v}) S "ON" S cond_p{v} | "CROSS JOIN" S (tref | named_{v})
@@ -167,16 +167,16 @@ fn expressions(
     };
     let _ = write!(
         text,
-        r#"scalar_{v}: term_{v} (S ARITHMETIC S term_{v})*
+        r#"scalar_{v}: term_{v} (S ARITHMETIC S term_{v}){{0,7}}
 term_{v}: {terms}
-cond_{v}: pred_{v} (S ("AND" | "OR") S pred_{v})*
+cond_{v}: pred_{v} (S ("AND" | "OR") S pred_{v}){{0,11}}
 pred_{v}: ("NOT" S)? (test_{v} | {boolean} "(" cond_{v} ")" | "EXISTS" S? "(" S? sub S? ")")
 test_{v}: scalar_{v} S COMPARE S scalar_{v}
   | scalar_{v} S ("NOT" S)? "BETWEEN" S scalar_{v} S "AND" S scalar_{v}
-  | scalar_{v} S ("NOT" S)? "IN" S? "(" (S? sub S? | value (C value)*) ")"
+  | scalar_{v} S ("NOT" S)? "IN" S? "(" (S? sub S? | value (C value){{0,31}}) ")"
   | scalar_{v} S ("NOT" S)? {like} S STRING
   | scalar_{v} S "IS" S ("NOT" S)? "NULL"
-case_{v}: "CASE" (S "WHEN" S cond_{v} S "THEN" S scalar_{v})+ (S "ELSE" S (scalar_{v} | "NULL"))? S "END"
+case_{v}: "CASE" (S "WHEN" S cond_{v} S "THEN" S scalar_{v}){{1,8}} (S "ELSE" S (scalar_{v} | "NULL"))? S "END"
 "#,
         terms = terms.join(" | "),
         like = words::like(dialect),
@@ -207,8 +207,8 @@ fn windows(text: &mut String, dialect: Dialect, v: &str, mark: &str) {
         text,
         r#"agg_{v}: ("COUNT(*)" | "COUNT(" ("DISTINCT" S)? scalar_{plain} ")" | AGGREGATE "(" ("DISTINCT" S)? scalar_{plain} ")"{gathered}) {filter}
 win_{v}: (RANKING "()" | SHIFTING "(" scalar_{v} (C INT)? ")" | "NTILE(" INT ")" | agg_{v}) S "OVER" S? "(" over_{v}? ")"
-over_{v}: "PARTITION BY" S scalar_{v} (C scalar_{v})* (S order_by_{v})? | order_by_{v}
-order_by_{v}: "ORDER BY" S scalar_{v} dir? {nulls} (C scalar_{v} dir? {nulls})* (S FRAME)?
+over_{v}: "PARTITION BY" S scalar_{v} (C scalar_{v}){{0,3}} (S order_by_{v})? | order_by_{v}
+order_by_{v}: "ORDER BY" S scalar_{v} dir? {nulls} (C scalar_{v} dir? {nulls}){{0,3}} (S FRAME)?
 "#
     );
 }

@@ -77,14 +77,14 @@ pub(super) fn calls(text: &mut String, dialect: Dialect, v: &str) {
             length(dialect)
         ),
         format!("\"ROUND(\" {x} (C INT)? \")\""),
-        format!("\"COALESCE(\" {x} (C {x})+ \")\""),
+        format!("\"COALESCE(\" {x} (C {x}){{1,5}} \")\""),
         format!("\"NULLIF(\" {x} C {x} \")\""),
         format!("\"CAST(\" {x} S \"AS\" S type \")\""),
         format!("\"REPLACE(\" {x} C STRING C STRING \")\""),
         format!("\"{}(\" {x} C INT (C INT)? \")\"", substring(dialect)),
     ];
     if dialect != Dialect::Sqlite {
-        calls.push(format!("\"CONCAT(\" {x} (C {x})+ \")\""));
+        calls.push(format!("\"CONCAT(\" {x} (C {x}){{1,9}} \")\""));
         calls.push(format!(
             "(\"FLOOR\" | \"{}\") \"(\" {x} \")\"",
             ceiling(dialect)

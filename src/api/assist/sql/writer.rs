@@ -12,6 +12,7 @@ use crate::engine::Constraint;
 use crate::prompt::{Message, Think};
 use crate::sql::Dialect;
 use crate::sql::answer::{Ask, Writer};
+use crate::store::starter;
 
 /// Tokens of a statement at most.
 const TOKENS: u32 = 256;
@@ -56,8 +57,7 @@ impl Model<'_> {
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
         let mut messages = Vec::new();
-        // The starter model knows nothing but this, and was taught without being told.
-        if !self.name.contains("starter") {
+        if !starter::is_called(&self.name) {
             messages.push(Message::new("system", instruction(ask.dialect)));
         }
         messages.push(Message::new("user", ask.prompt.clone()));
