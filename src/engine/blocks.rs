@@ -70,8 +70,14 @@ impl BlockCache {
         }
     }
 
-    /// Pins the longest cached prefix of `tokens`, short of the last one, which has to be evaluated anyway.
-    pub(super) fn start(&mut self, tenant: &str, tokens: &[u32]) -> Start {
+    /// Pins the longest cached prefix of `tokens`, short of the last one, which has to be evaluated anyway. `running` are
+    /// tables of the same tenant and the tokens that each has evaluated: their last blocks are not in the tree yet.
+    pub(super) fn start(
+        &mut self,
+        tenant: &str,
+        tokens: &[u32],
+        running: &[(&Table, &[u32])],
+    ) -> Start {
         self.clock += 1;
         let root = self.root(tenant);
         let mut table = Table {
@@ -85,16 +91,30 @@ impl BlockCache {
             left = &left[BLOCK_TOKENS..];
             at = next;
         }
-        let mut cached_tokens = table.ids.len() * BLOCK_TOKENS;
-        let copy = self.best_partial(at, left).and_then(|(node, common)| {
-            // Pinned for the moment, so that making room does not take the very block to copy.
-            self.node_mut(node).pins += 1;
-            let own = self.allocate();
-            self.node_mut(node).pins -= 1;
-            let own = own?;
+        let full = table.ids.len();
+        let mut cached_tokens = full * BLOCK_TOKENS;
+        let beside = running.iter().filter_map(|(other, known)| {
+            let rest = known.strip_prefix(&tokens[..cached_tokens])?;
+            let common = common(rest, left).min(BLOCK_TOKENS);
+            (common > 0).then(|| (other.ids[full], common))
+        });
+        let beside = beside.max_by_key(|&(_, common)| common);
+        let partial = self.best_partial(at, left);
+        let copy = match (partial, beside) {
+            (Some((node, common)), beside) if beside.is_none_or(|other| other.1 <= common) => {
+                // Pinned for the moment, so that making room does not take the very block to copy.
+                self.node_mut(node).pins += 1;
+                let own = self.allocate();
+                self.node_mut(node).pins -= 1;
+                own.map(|own| (self.node(node).block, own, common))
+            }
+            (_, Some((block, common))) => self.allocate().map(|own| (block, own, common)),
+            _ => None,
+        };
+        let copy = copy.map(|(from, own, common)| {
             table.ids.push(own);
             cached_tokens += common;
-            Some((self.node(node).block, own))
+            (from, own)
         });
         Start {
             table,
@@ -197,16 +217,8 @@ impl BlockCache {
     /// The child of `at` that shares most tokens with `tokens`, and how many.
     fn best_partial(&self, at: NodeId, tokens: &[u32]) -> Option<(NodeId, usize)> {
         let children = self.node(at).children.iter();
-        let common = |c: NodeId| {
-            self.node(c)
-                .tokens
-                .iter()
-                .zip(tokens)
-                .take_while(|(a, b)| a == b)
-                .count()
-        };
         children
-            .map(|&c| (c, common(c)))
+            .map(|&c| (c, common(&self.node(c).tokens, tokens)))
             .filter(|c| c.1 > 0)
             .max_by_key(|c| c.1)
     }
@@ -276,6 +288,11 @@ impl BlockCache {
     }
 }
 
+/// How many tokens both begin with.
+fn common(a: &[u32], b: &[u32]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,7 +305,7 @@ mod tests {
 
     /// Evaluates `prompt` to its end and keeps it.
     fn run(cache: &mut BlockCache, tenant: &str, prompt: &[u32]) -> usize {
-        let mut start = cache.start(tenant, prompt);
+        let mut start = cache.start(tenant, prompt, &[]);
         assert!(cache.grow(&mut start.table, prompt.len()));
         cache.finish(start.table, prompt);
         start.cached_tokens
@@ -307,7 +324,7 @@ mod tests {
         let mut cache = BlockCache::new(10);
         let prompt = tokens(2 * B + 7, 1);
         run(&mut cache, "a", &prompt[..B + 9]);
-        let start = cache.start("a", &prompt);
+        let start = cache.start("a", &prompt, &[]);
         assert_eq!(start.cached_tokens, B + 9);
         let (from, to) = start.copy.expect("the partial block is copied");
         assert_ne!(from, to);
@@ -326,14 +343,36 @@ mod tests {
     fn running_sequences_share_published_blocks() {
         let mut cache = BlockCache::new(10);
         let prompt = tokens(2 * B + 1, 1);
-        let mut first = cache.start("a", &prompt);
+        let mut first = cache.start("a", &prompt, &[]);
         assert!(cache.grow(&mut first.table, prompt.len()));
         cache.publish(&mut first.table, &prompt);
-        let second = cache.start("a", &prompt);
+        let second = cache.start("a", &prompt, &[]);
         assert_eq!(second.cached_tokens, 2 * B);
         assert_eq!(first.table.ids()[..2], second.table.ids()[..2]);
         cache.drop_table(first.table);
         cache.drop_table(second.table);
+    }
+
+    #[test]
+    fn the_last_block_of_a_running_sequence_is_copied() {
+        let mut cache = BlockCache::new(10);
+        let prompt = tokens(B + 9, 1);
+        let mut first = cache.start("a", &prompt, &[]).table;
+        assert!(cache.grow(&mut first, prompt.len()));
+        cache.publish(&mut first, &prompt);
+        let evaluated = [&prompt[..], &[7, 7]].concat();
+        let running = [(&first, &evaluated[..])];
+        let second = cache.start("a", &prompt, &running);
+        assert_eq!(second.cached_tokens, B + 8);
+        let (from, to) = second.copy.expect("the last block is copied");
+        assert_eq!((from, to), (first.ids()[1], second.table.ids()[1]));
+        assert_ne!(from, to);
+        // Another beginning finds nothing there.
+        let other = cache.start("a", &tokens(B + 9, 2), &running);
+        assert_eq!((other.cached_tokens, other.copy), (0, None));
+        for table in [first, second.table, other.table] {
+            cache.drop_table(table);
+        }
     }
 
     #[test]
@@ -344,7 +383,7 @@ mod tests {
         run(&mut cache, "a", &young);
         run(&mut cache, "a", &tokens(2 * B, 3));
         assert_eq!(run(&mut cache, "a", &young), 2 * B - 1);
-        assert_eq!(cache.start("a", &old).cached_tokens, 0);
+        assert_eq!(cache.start("a", &old, &[]).cached_tokens, 0);
     }
 
     #[test]
@@ -352,9 +391,9 @@ mod tests {
         let mut cache = BlockCache::new(3);
         let prompt = tokens(2 * B, 1);
         run(&mut cache, "a", &prompt);
-        let held = cache.start("a", &tokens(2 * B + 1, 1));
+        let held = cache.start("a", &tokens(2 * B + 1, 1), &[]);
         assert_eq!(held.table.ids().len(), 2);
-        let mut other = cache.start("a", &tokens(2 * B, 9)).table;
+        let mut other = cache.start("a", &tokens(2 * B, 9), &[]).table;
         assert!(!cache.grow(&mut other, 2 * B), "only one block is left");
         cache.drop_table(held.table);
         assert!(cache.grow(&mut other, 2 * B));
@@ -366,7 +405,7 @@ mod tests {
         for round in 0..200u32 {
             let mut prompt = tokens(B * (1 + round as usize % 3), round % 5);
             prompt.truncate(prompt.len() - round as usize % 7);
-            let mut start = cache.start("a", &prompt);
+            let mut start = cache.start("a", &prompt, &[]);
             assert!(cache.grow(&mut start.table, prompt.len()));
             if round % 4 == 0 {
                 cache.drop_table(start.table);

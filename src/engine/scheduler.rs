@@ -175,7 +175,15 @@ impl Scheduler {
             .active
             .iter()
             .any(|s| s.table.is_some() && s.pending() > DECODING_TOKENS);
-        if running >= self.limits.parallel || reading {
+        // Who asks for the same waits for the whole prompt to be there, and finds it.
+        let next = self.waiting.front();
+        let is_awaited = next.is_some_and(|next| {
+            let placed = self.active.iter().filter(|s| s.table.is_some());
+            placed
+                .map(|s| &s.tokens)
+                .any(|tokens| *tokens == next.tokens)
+        });
+        if running >= self.limits.parallel || reading || is_awaited {
             return;
         }
         if let Some(sequence) = self.waiting.pop_front() {
@@ -190,14 +198,21 @@ impl Scheduler {
         if let Some(old) = sequence.table.take() {
             self.blocks.drop_table(old);
         }
+        let sequence = &self.active[index];
         let mut start = if self.decoder.info().paged {
-            self.blocks.start(&sequence.tenant, &sequence.tokens)
+            let others = self.active.iter().filter(|s| s.tenant == sequence.tenant);
+            let running =
+                others.filter_map(|s| Some((s.table.as_ref()?, &s.tokens[..s.evaluated])));
+            let running: Vec<_> = running.collect();
+            self.blocks
+                .start(&sequence.tenant, &sequence.tokens, &running)
         } else {
-            self.blocks.start(&sequence.tenant, &[])
+            self.blocks.start(&sequence.tenant, &[], &[])
         };
         if let Some((from, to)) = start.copy {
             self.decoder.copy_block(from, to);
         }
+        let sequence = &mut self.active[index];
         sequence.begin(start.cached_tokens);
         if self.blocks.grow(&mut start.table, sequence.tokens.len()) {
             sequence.table = Some(start.table);
@@ -325,7 +340,7 @@ impl Scheduler {
     }
 
     fn embed(&mut self, tokens: &[u32]) -> Result<Vec<f32>, EngineError> {
-        let mut table = self.blocks.start("", &[]).table;
+        let mut table = self.blocks.start("", &[], &[]).table;
         if !self.blocks.grow(&mut table, tokens.len()) {
             self.blocks.drop_table(table);
             return Err(EngineError::Busy);
