@@ -130,6 +130,8 @@ pub enum Constraint {
     Schema(serde_json::Value),
     /// Text that a grammar accepts, in the Lark dialect of `llguidance`.
     Lark(String),
+    /// The same, for a text that has no reason to repeat itself: it ends when it goes round in circles.
+    Brief(String),
 }
 
 /// What a generation says while it runs; every candidate ends with one `Done`, or all with one `Failed`.
@@ -162,7 +164,7 @@ pub enum Event {
 pub enum StopReason {
     /// The model ended its turn or a stop text was met.
     Stop,
-    /// The token limit, the context where it may not move on, or a cycle in text under a Lark grammar.
+    /// The token limit, the context where it may not move on, or a cycle in a text that is to be brief.
     Length,
 }
 

@@ -85,7 +85,7 @@ impl Grammars {
         let mut schema = match constraint {
             Constraint::Json => json!({"type": "object"}),
             Constraint::Schema(schema) => schema.clone(),
-            Constraint::Lark(text) => return self.lark(text),
+            Constraint::Lark(text) | Constraint::Brief(text) => return self.lark(text),
         };
         if schema.is_object() {
             let options = JsonCompileOptions {

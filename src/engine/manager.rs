@@ -1,6 +1,7 @@
 //! Which models are in memory, for how long, and who waits for one.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -511,7 +512,11 @@ fn load(config: &EngineConfig, request: LoadRequest, gguf: Gguf) -> Result<Loade
             let (worker, thread) = embedder::start(encoder).map_err(thread_error)?;
             (Worker::Encoder(worker), thread, trained, size_bytes)
         }
-        Weights::Decoder(decoder) => start_decoder(config, &request, decoder, &tokenizer, context)?,
+        Weights::Decoder(decoder) => {
+            let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+            let spare = processors > options.threads;
+            start_decoder(config, &request, decoder, &tokenizer, context, spare)?
+        }
     };
     let (worker, thread, trained_context_tokens, size_bytes) = started;
     Ok(Loaded {
@@ -570,6 +575,7 @@ fn start_decoder(
     mut decoder: Box<dyn Decoder>,
     tokenizer: &Arc<Tokenizer>,
     context: usize,
+    spare: bool,
 ) -> Result<Started, EngineError> {
     let trained = decoder.info().context_tokens;
     let context_tokens = clamp_context(context, trained);
@@ -586,6 +592,7 @@ fn start_decoder(
         } else {
             1
         },
+        spare,
     };
     let rows = limits.batch_tokens + limits.parallel * scheduler::DECODING_TOKENS;
     decoder.reserve(limits.blocks(), rows)?;

@@ -45,6 +45,8 @@ pub(super) struct Limits {
     pub(super) batch_tokens: usize,
     /// Sequences decoded at a time.
     pub(super) parallel: usize,
+    /// Whether there are processors that the forward pass leaves free.
+    pub(super) spare: bool,
 }
 
 impl Limits {
@@ -178,10 +180,8 @@ impl Scheduler {
         // Who asks for the same waits for the whole prompt to be there, and finds it.
         let next = self.waiting.front();
         let is_awaited = next.is_some_and(|next| {
-            let placed = self.active.iter().filter(|s| s.table.is_some());
-            placed
-                .map(|s| &s.tokens)
-                .any(|tokens| *tokens == next.tokens)
+            let mut placed = self.active.iter().filter(|s| s.table.is_some());
+            placed.any(|s| s.tenant == next.tenant && s.tokens == next.tokens)
         });
         if running >= self.limits.parallel || reading || is_awaited {
             return;
@@ -276,13 +276,17 @@ impl Scheduler {
         let row_length = self.decoder.info().vocab_size.max(1);
         // Rows beyond the vocabulary are padding of the output matrix.
         let vocabulary = self.tokenizer.vocab_size().min(row_length);
-        // What a grammar allows next follows from the tokens that are there, so it is found meanwhile.
-        let done = rayon::in_place_scope(|scope| {
-            for mask in masks {
-                scope.spawn(|_| _ = mask.prepare());
-            }
-            self.decoder.forward(&segments)
-        });
+        // What a grammar allows next follows from the tokens that are there, so it can be found meanwhile. On a processor
+        // that takes part in the pass it would only hold up the others.
+        let done = match self.limits.spare {
+            true => rayon::in_place_scope(|scope| {
+                for mask in masks {
+                    scope.spawn(|_| _ = mask.prepare());
+                }
+                self.decoder.forward(&segments)
+            }),
+            false => self.decoder.forward(&segments),
+        };
         match done {
             Ok(logits) => {
                 self.logits.clear();

@@ -35,7 +35,7 @@ pub(super) struct Sequence {
     sampler: Sampler,
     /// What the answer is held to.
     pub(super) mask: Option<Mask>,
-    /// Text under a grammar of ours is no text that anybody wants in circles.
+    /// Where it is to be brief.
     cycle: Option<CycleWatch>,
     decode: DecodeStream,
     stop: StopWatch,
@@ -75,7 +75,7 @@ impl Sequence {
             logprobs: request.logprobs,
             sampler: Sampler::new(request.sampling.clone(), candidate),
             mask,
-            cycle: matches!(request.constraint, Some(Constraint::Lark(_)))
+            cycle: matches!(request.constraint, Some(Constraint::Brief(_)))
                 .then(CycleWatch::default),
             decode: DecodeStream::default(),
             stop: StopWatch::new(request.stop.clone()),

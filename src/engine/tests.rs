@@ -182,6 +182,7 @@ fn setup(context_tokens: usize, parallel: usize, fails: bool) -> Setup {
         context_tokens,
         batch_tokens: 100,
         parallel,
+        spare: true,
     };
     let (rows, batches) = (Arc::default(), Arc::default());
     let mut fake = Fake {

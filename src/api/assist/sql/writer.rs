@@ -65,7 +65,7 @@ impl Model<'_> {
             model: self.name.clone(),
             subject: Subject::Chat(messages),
             options: Some(options),
-            constraint: Some(Constraint::Lark(ask.grammar.clone())),
+            constraint: Some(Constraint::Brief(ask.grammar.clone())),
             think: Some(Think::Off),
             think_if_possible: true,
             truncate: Some(false),
