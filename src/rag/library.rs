@@ -69,8 +69,9 @@ impl LibraryOptions {
     }
 }
 
-/// Comparing every vector reads 15 MB here with vectors of 384 numbers. `wick eval search` measures both ways.
-const EXACT_PASSAGES: usize = 10_000;
+/// `wick eval search` measures both ways: on two virtual cores of a Zen 4 EPYC, with vectors of 384 numbers, comparing
+/// every one takes 3.7 ms among 1,000 passages, 5.5 among 2,000 and 10.8 among 10,000, and the graph about 5 everywhere.
+const EXACT_PASSAGES: usize = 2_000;
 
 /// All documents of all tenants. Clones are cheap.
 #[derive(Clone)]
