@@ -1,6 +1,7 @@
 //! Holds text to a form: which tokens may come next, and which are certain, by `llguidance`.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use llguidance::api::TopLevelGrammar;
@@ -36,6 +37,8 @@ pub(super) struct Grammars {
 struct Ready {
     matcher: Matcher,
     uses: usize,
+    /// Whether an answer under it failed: what the answers share may be what failed.
+    failed: Arc<AtomicBool>,
 }
 
 /// The state of one constrained answer.
@@ -43,6 +46,7 @@ pub(super) struct Mask {
     matcher: Matcher,
     /// What may come next, or why that is unknown; nothing after a token was taken.
     allowed: Option<Result<SimpleVob, String>>,
+    failed: Arc<AtomicBool>,
 }
 
 impl Grammars {
@@ -68,17 +72,18 @@ impl Grammars {
         let known = || self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(ready) = known().get_mut(&key) {
             ready.uses += 1;
-            if ready.uses < MOST_USES {
-                return Ok(Mask::of(ready.matcher.clone()));
+            if ready.uses < MOST_USES && !ready.failed.load(Ordering::Relaxed) {
+                return Ok(Mask::of(ready));
             }
         }
-        let matcher = self.matcher(constraint)?;
         let ready = Ready {
-            matcher: matcher.clone(),
+            matcher: self.matcher(constraint)?,
             uses: 1,
+            failed: Arc::default(),
         };
+        let mask = Mask::of(&ready);
         known().put(key, ready);
-        Ok(Mask::of(matcher))
+        Ok(mask)
     }
 
     fn matcher(&self, constraint: &Constraint) -> Result<Matcher, EngineError> {
@@ -114,17 +119,26 @@ impl Grammars {
 }
 
 impl Mask {
-    fn of(matcher: Matcher) -> Mask {
+    fn of(ready: &Ready) -> Mask {
         Mask {
-            matcher,
+            matcher: ready.matcher.clone(),
             allowed: None,
+            failed: ready.failed.clone(),
         }
     }
 
     /// Finds out what may come next. It needs no logits, so it can be done while they are computed.
     pub(super) fn prepare(&mut self) -> &Result<SimpleVob, String> {
-        let Mask { matcher, allowed } = self;
-        allowed.get_or_insert_with(|| matcher.compute_mask_or_eos().map_err(first_line))
+        let Mask {
+            matcher,
+            allowed,
+            failed,
+        } = self;
+        allowed.get_or_insert_with(|| {
+            let found = matcher.compute_mask_or_eos().map_err(first_line);
+            failed.fetch_or(found.is_err(), Ordering::Relaxed);
+            found
+        })
     }
 
     /// Sets the logits of tokens that may not come next to negative infinity.
@@ -153,7 +167,9 @@ impl Mask {
     /// Takes the token drawn and gives those that must follow it.
     pub(super) fn accept(&mut self, token: u32) -> Result<Vec<u32>, String> {
         self.allowed = None;
-        self.matcher.consume_token(token).map_err(first_line)?;
+        let taken = self.matcher.consume_token(token).map_err(first_line);
+        self.failed.fetch_or(taken.is_err(), Ordering::Relaxed);
+        taken?;
         Ok(if self.matcher.is_stopped() {
             Vec::new()
         } else {
@@ -234,4 +250,38 @@ fn first_line(reason: impl std::fmt::Display) -> String {
         .next()
         .unwrap_or_default()
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use toktrie::ApproximateTokEnv;
+
+    use super::*;
+
+    #[test]
+    fn grammars_are_kept_per_tenant_until_an_answer_fails() {
+        let mut factory = ParserFactory::new_simple(&ApproximateTokEnv::single_byte_env()).unwrap();
+        factory.quiet();
+        let grammars = Grammars {
+            factory,
+            ready: Mutex::new(LruCache::new(READY)),
+        };
+        let uses = |tenant: &str| {
+            let key = (tenant.to_owned(), Constraint::Json);
+            grammars.ready.lock().unwrap().peek(&key).map(|r| r.uses)
+        };
+        let mask = |tenant| grammars.mask(&Constraint::Json, tenant).unwrap();
+        let mut first = mask("a");
+        assert!(mask("a").prepare().is_ok());
+        assert_eq!((uses("a"), uses("b")), (Some(2), None));
+        mask("b");
+        assert_eq!(uses("b"), Some(1));
+
+        // What fails takes down what it shares with others, so the next answer shares nothing with it.
+        assert!(first.matcher.test_trigger_lexer_error().is_err());
+        assert!(first.prepare().is_err());
+        let mut fresh = mask("a");
+        assert_eq!(uses("a"), Some(1));
+        assert!(fresh.accept(u32::from(b'{')).is_ok() && fresh.prepare().is_ok());
+    }
 }

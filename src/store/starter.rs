@@ -18,15 +18,15 @@ use super::{Pins, Progress, Store};
 /// What it is called.
 pub const NAME: &str = "starter";
 
+/// Tokens of the longest texts it was trained on.
+pub const TRAINED_TOKENS: usize = 1280;
+
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/models/starter/model");
 
 /// Whether the binary was built with the weights.
 pub fn is_included() -> bool {
     FILES.get_file("starter.gguf").is_some()
 }
-
-/// Tokens of the longest texts it was trained on.
-pub const TRAINED_TOKENS: usize = 1280;
 
 /// Whether a model's name, as it was written, means the model inside the binary. That model knows the shapes of its
 /// training alone: rules that are written before a question only confuse it.

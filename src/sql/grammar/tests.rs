@@ -103,6 +103,23 @@ fn statements_of_many_forms_are_taken() {
 }
 
 #[test]
+fn lists_have_an_end() {
+    let grammar = over(DDL, Dialect::Postgres);
+    let listed = |count: usize| {
+        let values = vec!["1"; count].join(", ");
+        format!("SELECT name FROM users WHERE id IN ({values})")
+    };
+    grammar.takes(&listed(32));
+    grammar.refuses(&listed(33));
+    let joined = |count: usize| {
+        let more = " AND id = 1".repeat(count - 1);
+        format!("SELECT name FROM users WHERE id = 1{more}")
+    };
+    grammar.takes(&joined(12));
+    grammar.refuses(&joined(13));
+}
+
+#[test]
 fn unknown_names_are_refused() {
     let grammar = over(DDL, Dialect::Postgres);
     for sql in [
