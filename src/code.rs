@@ -1,13 +1,15 @@
-//! Code at a cursor: what could stand there, in several versions, cut where the block ends. And [`review`]s of
-//! changes, and whole projects from words ([`mod@generate`]).
+//! Code at a cursor: what could stand there, in several versions, cut where the block ends, those first with which the
+//! text parses. And [`review`]s of changes, and whole projects from words ([`mod@generate`]).
 //!
 //! Plain functions over the engine; nothing here knows HTTP.
 
 mod cache;
 mod candidate;
+pub(crate) mod check;
 mod cursor;
 mod cut;
 pub mod generate;
+mod language;
 mod prompt;
 pub mod review;
 
@@ -25,6 +27,8 @@ use cut::Place;
 /// With one candidate the likeliest code is wanted, with several they should differ.
 const TEMPERATURE: f32 = 0.6;
 const TOP_P: f32 = 0.95;
+/// Longer code is not parsed with every candidate: whoever types would feel it.
+const PARSED_BYTES: usize = 32 << 10;
 /// The same code at the same cursor is completed in the same way.
 const SEED: i64 = 1;
 
@@ -48,7 +52,7 @@ pub struct CompletionRequest {
 /// What could stand at the cursor.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Completions {
-    /// The likeliest first; none twice, none empty.
+    /// Those first with which the code parses, of them the likeliest; none twice, none empty.
     pub texts: Vec<String>,
     /// Geometric mean of the probabilities of the first one's tokens, 0 if there is none.
     pub confidence: f64,
@@ -91,7 +95,10 @@ pub async fn complete(
             Event::Failed(reason) => return Err(EngineError::Step(reason)),
         }
     }
-    Ok(best(&candidates, &place))
+    let found = different(&candidates, &place);
+    // Parsing is work of the kind that the threads of answers are not for.
+    let best = tokio::task::spawn_blocking(move || best(found, &request));
+    best.await.map_err(|_| EngineError::Stopped)
 }
 
 fn generation(request: &CompletionRequest, prompt: Vec<u32>, candidates: usize) -> Generation {
@@ -115,22 +122,36 @@ fn generation(request: &CompletionRequest, prompt: Vec<u32>, candidates: usize) 
     }
 }
 
-/// The different ones among the candidates, the likeliest first.
-fn best(candidates: &[Candidate], place: &Place<'_>) -> Completions {
-    let mut found: Vec<(f64, &str)> = Vec::new();
+/// The different ones among the candidates, with the mean log-probability of their tokens.
+fn different(candidates: &[Candidate], place: &Place<'_>) -> Vec<(f64, String)> {
+    let mut found: Vec<(f64, String)> = Vec::new();
     for candidate in candidates {
         let text = place.kept(&candidate.text);
         let is_known = found.iter().any(|(_, known)| known.trim() == text.trim());
         if !text.trim().is_empty() && !is_known {
-            found.push((candidate.mean_logprob(text.len()), text));
+            found.push((candidate.mean_logprob(text.len()), text.to_owned()));
         }
     }
+    found
+}
+
+/// Those with which the code parses before the others, and the likeliest first. Code that is broken elsewhere parses
+/// with none of them.
+fn best(mut found: Vec<(f64, String)>, request: &CompletionRequest) -> Completions {
     found.sort_by(|(a, _), (b, _)| b.partial_cmp(a).unwrap_or(Ordering::Equal));
+    let language = language::named(&request.language);
+    let is_short = request.prefix.len() + request.suffix.len() <= PARSED_BYTES;
+    if found.len() > 1 && is_short && check::is_known(language) {
+        found.sort_by_cached_key(|(_, text)| {
+            let code = [&*request.prefix, text, &*request.suffix].concat();
+            check::problem(language, &code).is_some()
+        });
+    }
     Completions {
         confidence: found
             .first()
             .map_or(0.0, |(mean, _)| mean.exp().clamp(0.0, 1.0)),
-        texts: found.iter().map(|(_, text)| (*text).to_owned()).collect(),
+        texts: found.into_iter().map(|(_, text)| text).collect(),
     }
 }
 
@@ -153,6 +174,19 @@ mod tests {
         candidate
     }
 
+    /// The best of some candidates for a gap in Python.
+    fn best_of(candidates: &[Candidate], prefix: &str, suffix: &str) -> Completions {
+        let request = CompletionRequest {
+            prefix: prefix.to_owned(),
+            suffix: suffix.to_owned(),
+            language: "Python".to_owned(),
+            candidates: candidates.len(),
+            max_tokens: 8,
+            tenant: String::new(),
+        };
+        best(different(candidates, &Place::new(prefix, suffix)), &request)
+    }
+
     #[test]
     fn the_likeliest_comes_first_and_nothing_comes_twice() {
         let place = Place::new("x = ", "");
@@ -162,10 +196,26 @@ mod tests {
             said(&[("1", -2.0), (" ", -0.1)], &place),
             said(&[("\n", -0.1)], &place),
         ];
-        let best = best(&candidates, &place);
+        let best = best_of(&candidates, "x = ", "");
         assert_eq!(best.texts, ["ab", "1"]);
         assert!((best.confidence - (-1.0_f64).exp()).abs() < 1e-6);
-        assert_eq!(super::best(&[], &place), Completions::default());
+        assert_eq!(best_of(&[], "x = ", ""), Completions::default());
+    }
+
+    #[test]
+    fn what_parses_comes_before_what_is_likelier() {
+        let place = Place::new("x = f(", ")\n");
+        let candidates = [
+            said(&[("1 +", -0.1)], &place),
+            said(&[("1", -3.0)], &place),
+            said(&[("2", -2.0)], &place),
+        ];
+        let best = best_of(&candidates, "x = f(", ")\n");
+        assert_eq!(best.texts, ["2", "1", "1 +"]);
+        assert!((best.confidence - (-2.0_f64).exp()).abs() < 1e-6);
+        // Where nothing parses anyway, the likeliest stays first.
+        let best = best_of(&candidates, "def (\nx = f(", ")\n");
+        assert_eq!(best.texts, ["1 +", "2", "1"]);
     }
 
     #[test]
@@ -173,7 +223,7 @@ mod tests {
         let place = Place::new("a = [1", "]\n");
         let candidate = said(&[(", 2", -0.1), ("]", -9.0), ("\nb", -9.0)], &place);
         assert!(candidate.is_over);
-        let best = best(&[candidate], &place);
+        let best = best_of(&[candidate], "a = [1", "]\n");
         assert_eq!(best.texts, [", 2"]);
         assert!((best.confidence - (-0.1_f64).exp()).abs() < 1e-6);
     }

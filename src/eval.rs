@@ -48,8 +48,8 @@ pub struct Plan {
     pub cases: Option<usize>,
     /// Decides which cases are drawn and which rows the databases hold.
     pub seed: u64,
-    /// Whether questions to SQL go through the assistant (linking, grammar, checks, repair) instead of to the
-    /// model as they are.
+    /// Whether questions to SQL go through the assistant (linking, grammar, checks, repair) and gaps in code through
+    /// completion (several versions, those first that parse) instead of to the model as they are.
     pub is_assisted: bool,
     /// Where the statements of [`Task::Questions`] are run, in temporary tables; no other task needs one.
     pub database: Option<Address>,
@@ -75,6 +75,15 @@ pub enum Ask {
         prefix: String,
         /// What comes after.
         suffix: String,
+    },
+    /// The first of some versions of a gap in code.
+    Completion {
+        /// What comes before.
+        prefix: String,
+        /// What comes after.
+        suffix: String,
+        /// The language of both.
+        language: &'static str,
     },
 }
 
@@ -147,9 +156,6 @@ pub enum EvalError<E: std::error::Error> {
     /// A case's own schema or statement cannot be read.
     #[error("a case cannot be read")]
     Unreadable(#[from] SqlError),
-    /// A grammar cannot be used.
-    #[error("a grammar cannot be used")]
-    Grammar(#[from] tree_sitter::LanguageError),
     /// The file of cases is broken.
     #[error("the cases cannot be read")]
     Cases(#[from] serde_json::Error),

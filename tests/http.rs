@@ -8,6 +8,9 @@ mod anthropic;
 mod assist;
 #[path = "http/browser.rs"]
 mod browser;
+#[cfg(feature = "s3")]
+#[path = "http/bucket.rs"]
+mod bucket;
 #[path = "http/chat.rs"]
 mod chat;
 #[path = "http/chromium.rs"]

@@ -39,9 +39,13 @@ class Server:
         file.write_text(f"FROM {pathlib.Path(source).resolve()}\n")
         subprocess.run([WICK, "create", name, "-f", file], env=self.environment, check=True, capture_output=True)
 
-    def wait_for(self, words):
-        """Until the log has them."""
-        while words not in self.log.read_text():
+    def said(self, words):
+        """How often the log has them."""
+        return self.log.read_text().count(words)
+
+    def wait_for(self, words, times=1):
+        """Until the log has them so many times."""
+        while self.said(words) < times:
             assert self.process.poll() is None, "the server ended"
             time.sleep(0.1)
 

@@ -37,6 +37,14 @@ impl Writer for Asked {
                 return assist::sql::statement(&self.app, &self.model, &schema, &question).await;
             }
             Ask::Message(content) => Subject::Chat(vec![Message::new("user", content)]),
+            Ask::Completion {
+                prefix,
+                suffix,
+                language,
+            } => {
+                let (app, model) = (&self.app, &self.model);
+                return assist::complete::first(app, model, prefix, suffix, language).await;
+            }
             Ask::Middle { prefix, suffix } => Subject::Completion(Completion {
                 prompt: prefix,
                 suffix,

@@ -50,7 +50,8 @@ pub(crate) struct Arguments {
     /// Decides which cases are asked and which rows the databases hold.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Ask for SQL through the assistant: linking, grammar, checks, repair.
+    /// Ask through the assistant: for SQL with linking, grammar, checks and repair, for gaps in code with versions that
+    /// are parsed.
     #[arg(long)]
     assisted: bool,
     /// Address of a PostgreSQL (`questions`; default: WICK_EVAL_DATABASE). Only temporary tables are made there.

@@ -7,9 +7,7 @@
 //!
 //! The model is a [`Writer`]; nothing here knows how it is asked.
 
-mod check;
 mod fence;
-mod language;
 mod memory;
 mod path;
 mod plan;
@@ -22,6 +20,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::check::{self, Problem};
+use super::language;
 use crate::engine::Constraint;
 
 pub use memory::{Conversation, Kept, Memory};
@@ -30,7 +30,6 @@ pub use plan::{Action, PlannedFile};
 pub use project::{Clash, Project, ProjectError};
 pub use stack::{Stack, find as stack, names as stacks};
 
-use check::Problem;
 use fence::Fence;
 use plan::{LeftOut, Plan, Scope};
 

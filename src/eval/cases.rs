@@ -82,6 +82,17 @@ pub(super) enum Language {
     Sql,
 }
 
+impl Language {
+    /// What the language is called.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Language::Python => "python",
+            Language::JavaScript => "javascript",
+            Language::Sql => "sql",
+        }
+    }
+}
+
 /// A statement to be explained.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct ExplainCase {

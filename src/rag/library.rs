@@ -404,11 +404,14 @@ impl Library {
         change(&mut state)
     }
 
-    /// Optimises, and tells the log if that fails: what is there stays in use.
+    /// Optimises, and tells the log: if it fails, what is there stays in use.
     pub async fn tend(&self) {
-        if let Err(error) = self.optimise().await {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            warn!(cause, "the tables of documents were not optimised: {error}");
+        match self.optimise().await {
+            Ok(()) => info!("the tables of documents are optimised"),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                warn!(cause, "the tables of documents were not optimised: {error}");
+            }
         }
     }
 }

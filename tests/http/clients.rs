@@ -10,7 +10,7 @@ use crate::gguf;
 use crate::registry::Registry;
 use crate::server::{HOSTILE, INSERT, PLAIN, Server, THINKING, TOOLS};
 
-fn clients() -> Option<PathBuf> {
+pub(crate) fn clients() -> Option<PathBuf> {
     let folder = std::env::var_os("WICK_CLIENTS").filter(|folder| !folder.is_empty());
     if folder.is_none() {
         println!("skipped: WICK_CLIENTS does not name a folder with real clients");

@@ -18,7 +18,7 @@ async fn with_embedder(variables: &[(&str, &str)]) -> Server {
 }
 
 /// The end of a job.
-async fn end_of(server: &Server, begun: &Answer) -> Value {
+pub(crate) async fn end_of(server: &Server, begun: &Answer) -> Value {
     assert_eq!(begun.status, 202, "{begun:?}");
     let path = format!("/rag/jobs/{}", begun.json()["job_id"].as_str().unwrap());
     loop {
@@ -48,7 +48,7 @@ async fn send_form(server: &Server, parts: &[Vec<u8>]) -> Answer {
     Answer::read(request.body(body).send().await.unwrap()).await
 }
 
-async fn search(server: &Server, body: Value) -> Value {
+pub(crate) async fn search(server: &Server, body: Value) -> Value {
     let answer = server.post("/rag/search", body).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()

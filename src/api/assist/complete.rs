@@ -50,7 +50,7 @@ pub(crate) struct CompleteRequest {
 /// What could stand there.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct CompleteResponse {
-    /// Texts to insert at the cursor, the likeliest first.
+    /// Texts to insert at the cursor: those first with which the code parses, of them the likeliest.
     completions: Vec<String>,
     /// How sure the model is of the first one, from 0 to 1.
     confidence: f64,
@@ -107,6 +107,27 @@ async fn find(
     let found = Arc::new(code::complete(&lease, request).await?);
     app.completions.keep(key, found.clone());
     Ok(found)
+}
+
+/// The first of as many versions as are made by default, from a model of that name.
+pub(crate) async fn first(
+    app: &App,
+    model: &str,
+    prefix: String,
+    suffix: String,
+    language: &str,
+) -> Result<String, ApiError> {
+    let model = super::model(app, Some(model)).await?;
+    let request = CompletionRequest {
+        prefix,
+        suffix,
+        language: language.to_owned(),
+        candidates: CANDIDATES as usize,
+        max_tokens: MAX_TOKENS as usize,
+        tenant: Caller::local().tenant,
+    };
+    let found = find(app, &model, request).await?;
+    Ok(found.texts.first().cloned().unwrap_or_default())
 }
 
 impl CompleteRequest {

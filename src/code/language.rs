@@ -1,6 +1,6 @@
-//! Languages of files, by their names.
+//! Languages of files, by the files' names and by their own.
 
-use super::path::ProjectPath;
+use super::generate::ProjectPath;
 
 /// Endings and the languages they stand for, as fences name them.
 const ENDINGS: [(&str, &str); 44] = [
@@ -75,6 +75,15 @@ pub(super) fn of(path: &ProjectPath) -> &'static str {
         .unwrap_or("text")
 }
 
+/// The language that somebody calls by its name or by an ending of its files, in any case; `text` where it is not known.
+pub(super) fn named(name: &str) -> &'static str {
+    let name = name.trim().to_ascii_lowercase();
+    let is_meant =
+        |(ending, language): &&(&str, &str)| [*ending, *language].contains(&name.as_str());
+    let found = ENDINGS.iter().find(is_meant);
+    found.map_or("text", |(_, language)| language)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +100,16 @@ mod tests {
             (".gitignore", "text"),
         ] {
             assert_eq!(of(&ProjectPath::new(path).unwrap()), want, "{path}");
+        }
+        for (name, want) in [
+            ("Python", "python"),
+            (" py", "python"),
+            ("JSX", "javascript"),
+            ("csharp", "csharp"),
+            ("klingon", "text"),
+            ("", "text"),
+        ] {
+            assert_eq!(named(name), want, "{name}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a file is written in its language, as far as its syntax tells.
+//! Whether a text is written in its language, as far as its syntax tells.
 //!
 //! Tree-sitter reads all but SQL: its grammar for that needs a version of `cc` that nothing else here wants, and knows no
 //! dialect, while the parser of the SQL assistant knows six.
@@ -33,7 +33,7 @@ const SCRIPTS: [&str; 3] = ["text/javascript", "application/javascript", "module
 
 /// What is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     /// Line of the first mistake, from 1.
     pub line: usize,
     /// What is the matter there.
@@ -41,12 +41,12 @@ pub(super) struct Problem {
 }
 
 /// Whether files of a language are checked.
-pub(super) fn is_known(language: &str) -> bool {
+pub(crate) fn is_known(language: &str) -> bool {
     ["html", "json", "jsonc", "javascript", "python", "sql"].contains(&language)
 }
 
 /// The first mistake of a file; `None` where there is none, or where the language is not known.
-pub(super) fn problem(language: &str, content: &str) -> Option<Problem> {
+pub(crate) fn problem(language: &str, content: &str) -> Option<Problem> {
     match language {
         "html" => html(content),
         "json" => parsed(&tree_sitter_json::LANGUAGE.into(), content).or_else(|| json(content)),
