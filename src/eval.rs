@@ -69,22 +69,21 @@ pub enum Ask {
         /// Whose SQL both are.
         dialect: Dialect,
     },
-    /// The text between two others.
-    Middle {
-        /// What comes before.
-        prefix: String,
-        /// What comes after.
-        suffix: String,
-    },
-    /// The first of some versions of a gap in code.
-    Completion {
-        /// What comes before.
-        prefix: String,
-        /// What comes after.
-        suffix: String,
-        /// The language of both.
-        language: &'static str,
-    },
+    /// What stood in a gap.
+    Middle(Gap),
+    /// The first of some versions of what stood in a gap.
+    Completion(Gap),
+}
+
+/// Code with a gap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// What comes before.
+    pub prefix: String,
+    /// What comes after.
+    pub suffix: String,
+    /// The language of both.
+    pub language: &'static str,
 }
 
 /// Something that writes answers.

@@ -8,7 +8,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 import tasks
-from vocabulary import encode
+from vocabulary import encode, parts
 from words import Words
 
 SHARD = 2000
@@ -16,7 +16,7 @@ SHARD = 2000
 
 def shard(tokenizer, seed, mix):
     """Documents of one shard: ids end to end, their lengths, and which ids are learnt."""
-    words = Words(random.Random(seed), False)
+    words = Words(random.Random(seed), False, parts(tokenizer))
     ids, learnt, lengths = [], [], []
     for _ in range(SHARD):
         got, answer = encode(tokenizer, tasks.document(words, mix)[1])

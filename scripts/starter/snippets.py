@@ -129,26 +129,29 @@ def cut(rng, text):
     return text[:start], text[start:end], text[end:]
 
 
-# What a name is called when nothing around the gap tells it.
-ORDINARY = ("name", "value", "items", "total", "result", "count", "data", "title")
+# What names are called when nothing around the gap tells them: the first name in it by the first of these that stands
+# nowhere around, and so on.
+ORDINARY = ("name", "value", "items", "total", "result", "count", "data", "title", "kind", "size", "label", "state")
 # Words of the languages themselves.
 OWN = set(re.findall(r"[A-Za-z_]+", re.sub(r"\{\w+\}", " ", " ".join(PYTHON + JAVASCRIPT))))
 
 
-def ordinary(rng, before, inside, after):
+def ordinary(before, inside, after):
     """The middle with ordinary names for those that stand in it alone.
 
     A model cannot guess a made-up name. Were there thousands of them and none likely, the likeliest thing to write in
-    their place would be nothing.
+    their place would be nothing; and were they drawn by chance, the same one twice.
     """
-    around = set(re.findall(r"\w+", before + after))
+    around = {word.lower() for word in re.findall(r"\w+", before + after)}
+    free = [word for word in ORDINARY if word not in around]
     names = {}
 
     def name(found):
         word = found.group()
-        if word in around or word in OWN or word.isupper():
+        if word.lower() in around or word in OWN or word.isupper():
             return word
-        chosen = names.setdefault(word, rng.choice(ORDINARY))
+        place = names.setdefault(word, len(names))
+        chosen = free[place] if place < len(free) else f"name{place}"
         return chosen.capitalize() if word[0].isupper() else chosen
 
     return re.sub(r"[A-Za-z_]\w*", name, inside)
@@ -158,6 +161,6 @@ def example(words):
     """(language, prefix, middle, suffix)."""
     language = words.rng.choice(("python", "javascript", "sql"))
     before, inside, after = cut(words.rng, text_of(words, language))
-    if not words.evaluation and words.rng.random() < 0.85:
-        inside = ordinary(words.rng, before, inside, after)
+    if not words.evaluation:
+        inside = ordinary(before, inside, after)
     return language, before, inside, after

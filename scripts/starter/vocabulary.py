@@ -2,7 +2,8 @@
 
 Merges never join a space, a quote or a bracket to a name: `name` in `(name`, ` name` and `'name'` is one token after
 its punctuation, so that the model copies it exactly. Only common words, which are not names, get a token with their
-space. Numbers have one token for each one to three digits.
+space, and no merge leads to it: ` is` is that token, and ` issue` is its space and then what `issue` is elsewhere.
+Numbers have one token for each one to three digits.
 """
 
 import argparse
@@ -82,21 +83,19 @@ def build(documents, seed, size):
     merges += [(NEWLINE, NEWLINE)]
     known = {a + b for a, b in merges} | set(pre_tokenizers.ByteLevel.alphabet())
     apart = names()
-    for word, count in spaced.most_common():
-        if count >= 40 and word in known and word not in apart and len(word) > 1 and len(merges) < 100 + 1000 + size + 6 + JOINED:
-            merges.append((SPACE, word))
+    joined = [w for w, count in spaced.most_common() if count >= 40 and w in known and w not in apart and len(w) > 1]
     for sign in "<>=-+*/([{!|%":
         merges.append((SPACE, sign))
     merges += [("'", ")"), (")", ";"), ("'", ";"), ("(", "*"), (">", "="), ("<", "="), ("=", "="), ("<", ">"), ("(", ")"), (NEWLINE, "}")]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: index for index, token in enumerate(alphabet)}
-    for a, b in merges:
-        vocabulary.setdefault(a + b, len(vocabulary))
+    for token in [a + b for a, b in merges] + [SPACE + word for word in joined[:JOINED]]:
+        vocabulary.setdefault(token, len(vocabulary))
     return assemble(vocabulary, merges)
 
 
 def assemble(vocabulary, merges):
-    """The tokenizer of these ids and merges."""
+    """The tokenizer of these ids and merges; what is one token as a whole needs no merges."""
     model = models.BPE(vocab=vocabulary, merges=merges, ignore_merges=True)
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -115,10 +114,15 @@ def read(path):
     return assemble({token: index for index, token in enumerate(tokens) if token not in SPECIAL}, merges)
 
 
+def parts(tokenizer):
+    """Tokens of small letters, of which names may be made."""
+    return sorted(token for token in tokenizer.get_vocab() if token.isascii() and token.isalpha() and token.islower())
+
+
 def encode_answer(tokenizer, text):
     """Token ids of an answer, split before names where the pre-tokenizer would read `'s` as a clitic."""
-    parts = re.split(r"(?<=')(?=[A-Za-z])", text)
-    return [i for part in parts for i in tokenizer.encode(part, add_special_tokens=False).ids]
+    pieces = re.split(r"(?<=')(?=[A-Za-z])", text)
+    return [i for part in pieces for i in tokenizer.encode(part, add_special_tokens=False).ids]
 
 
 def encode(tokenizer, pieces):

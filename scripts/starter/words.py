@@ -83,8 +83,9 @@ VOWELS = "a e i o u a e i o u a e i o u ai ea ou".split()
 CODAS = [""] * 10 + "n r l s x m t n r l st rk nd".split()
 
 
-# Share of words in training that only look like those of the lists.
+# Share of words in training that only look like those of the lists, and of those the share that is made of tokens.
 ALIKE = 0.5
+PARTS = 0.4
 
 
 def held_out(word):
@@ -102,11 +103,16 @@ def plural(noun):
 
 
 class Words:
-    """Draws words of one part; `rng` is a `random.Random`."""
+    """Draws words of one part; `rng` is a `random.Random`.
 
-    def __init__(self, rng, evaluation):
+    `parts` are the tokens of which some words are made, so that each has been written: a model does not copy what it
+    never wrote.
+    """
+
+    def __init__(self, rng, evaluation, parts=()):
         self.rng = rng
         self.evaluation = evaluation
+        self.parts = parts
         self.lists = {}
         for key in ("ENTITIES", "TEXT_NOUNS", "INTEGER_NOUNS", "REAL_NOUNS", "DATE_NOUNS", "DATE_HEADS"):
             self.lists[key] = self.part(globals()[key])
@@ -124,7 +130,7 @@ class Words:
     def one(self, key):
         """One word of a list; in training often one that only looks like its words, as lists are soon known by heart."""
         if not self.evaluation and self.rng.random() < ALIKE:
-            word = self.alike()
+            word = self.of_parts() if self.parts and self.rng.random() < PARTS else self.alike()
             return word.capitalize() if key == "PROPER" else word
         return self.rng.choice(self.lists[key])
 
@@ -138,6 +144,13 @@ class Words:
                     break
                 word += letter
             if len(word) >= 3 and held_out(word) == self.evaluation:
+                return word
+
+    def of_parts(self):
+        """A word of two or three tokens."""
+        while True:
+            word = "".join(self.rng.choices(self.parts, k=self.rng.choice((2, 2, 2, 3))))
+            if 3 <= len(word) <= 14 and held_out(word) == self.evaluation:
                 return word
 
     def made_up(self):

@@ -37,17 +37,12 @@ impl Writer for Asked {
                 return assist::sql::statement(&self.app, &self.model, &schema, &question).await;
             }
             Ask::Message(content) => Subject::Chat(vec![Message::new("user", content)]),
-            Ask::Completion {
-                prefix,
-                suffix,
-                language,
-            } => {
-                let (app, model) = (&self.app, &self.model);
-                return assist::complete::first(app, model, prefix, suffix, language).await;
+            Ask::Completion(gap) => {
+                return assist::complete::first(&self.app, &self.model, gap).await;
             }
-            Ask::Middle { prefix, suffix } => Subject::Completion(Completion {
-                prompt: prefix,
-                suffix,
+            Ask::Middle(gap) => Subject::Completion(Completion {
+                prompt: gap.prefix,
+                suffix: gap.suffix,
                 ..Completion::default()
             }),
         };

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::code::check;
 
 use super::cases::{self, GapCase, Language};
-use super::{Ask, EvalError, Miss, Plan, Report, Writer, share, written};
+use super::{Ask, EvalError, Gap, Miss, Plan, Report, Writer, share, written};
 
 /// Shares of cases.
 #[derive(Clone, Debug, Serialize)]
@@ -20,14 +20,14 @@ pub struct Scores {
 pub(super) async fn run<W: Writer>(plan: &Plan, writer: &W) -> Result<Report, EvalError<W::Error>> {
     let drawn: Vec<GapCase> = cases::draw(cases::FIM, plan)?;
     let answers = written(drawn, writer, |case| {
-        let (prefix, suffix) = (case.prefix.clone(), case.suffix.clone());
+        let gap = Gap {
+            prefix: case.prefix.clone(),
+            suffix: case.suffix.clone(),
+            language: case.language.name(),
+        };
         match plan.is_assisted {
-            true => Ask::Completion {
-                prefix,
-                suffix,
-                language: case.language.name(),
-            },
-            false => Ask::Middle { prefix, suffix },
+            true => Ask::Completion(gap),
+            false => Ask::Middle(gap),
         }
     })
     .await?;

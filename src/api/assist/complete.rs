@@ -16,6 +16,7 @@ use crate::api::error::{ApiError, AssistError, Missing};
 use crate::api::options::Options;
 use crate::api::stream::{Frame, Framing, streamed};
 use crate::code::{self, CompletionKey, CompletionRequest, Completions};
+use crate::eval::Gap;
 use crate::ops::metrics;
 
 use super::generate::in_time;
@@ -110,18 +111,12 @@ async fn find(
 }
 
 /// The first of as many versions as are made by default, from a model of that name.
-pub(crate) async fn first(
-    app: &App,
-    model: &str,
-    prefix: String,
-    suffix: String,
-    language: &str,
-) -> Result<String, ApiError> {
+pub(crate) async fn first(app: &App, model: &str, gap: Gap) -> Result<String, ApiError> {
     let model = super::model(app, Some(model)).await?;
     let request = CompletionRequest {
-        prefix,
-        suffix,
-        language: language.to_owned(),
+        prefix: gap.prefix,
+        suffix: gap.suffix,
+        language: gap.language.to_owned(),
         candidates: CANDIDATES as usize,
         max_tokens: MAX_TOKENS as usize,
         tenant: Caller::local().tenant,
