@@ -147,7 +147,7 @@ def long_dialogue(words):
 
 
 MIX = {
-    "copy": (copy_dialogue, 1), "sql": (sql_dialogue, 64), "passages": (passage_dialogue, 43), "middle": (middle, 90),
+    "copy": (copy_dialogue, 1), "sql": (sql_dialogue, 64), "passages": (passage_dialogue, 43), "middle": (middle, 170),
     "explain": (explain_dialogue, 6), "chat": (chat_dialogue, 2), "long": (long_dialogue, 1.2),
 }
 FIRST = {
