@@ -111,6 +111,8 @@ fn put(store: &Store, media_type: &str, bytes: &[u8]) -> Result<Layer, StoreErro
 
 #[cfg(test)]
 mod tests {
+    use wick_models::{AddSpecial, Gguf, Tokenizer};
+
     use super::*;
 
     #[test]
@@ -143,5 +145,24 @@ mod tests {
         assert_eq!(model.config.file_type, "Q8_0");
         assert!(model.template.is_some() && model.licenses.len() == 1);
         assert!(file("starter.gguf").unwrap().len() <= 16 << 20);
+    }
+
+    #[test]
+    fn names_are_the_same_tokens_wherever_they_stand() {
+        if !is_included() {
+            println!("skipped: built without the weights of starter");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("starter.gguf");
+        std::fs::write(&path, file("starter.gguf").unwrap()).unwrap();
+        let tokenizer = Tokenizer::from_gguf(&Gguf::open(&path).unwrap()).unwrap();
+        let encode = |text: &str| tokenizer.encode(text, AddSpecial::No).unwrap();
+        // They begin with words that are one token together with their space.
+        for name in ["issue_date", "invoice", "origin", "doors", "theme"] {
+            let apart = [encode(" "), encode(name)].concat();
+            assert_eq!(encode(&format!(" {name}")), apart, "{name}");
+        }
+        assert_eq!(encode(" is").len(), 1);
     }
 }
