@@ -29,7 +29,7 @@ impl<F: Fn(&str) -> String> Writer for Told<F> {
         let text = match ask {
             Ask::Message(text) => text,
             Ask::Statement { ddl, question, .. } => format!("{ddl}\n\nQuestion: {question}"),
-            Ask::Middle { .. } => String::new(),
+            Ask::Middle(_) | Ask::Completion(_) => String::new(),
         };
         let is_asked = |question: &&Value| {
             let (_, asked) = text.rsplit_once("Question: ").unwrap();
@@ -185,6 +185,22 @@ fn the_assistant_is_scored_on_what_it_answers() {
     );
     assert_eq!(assisted["parses"], 1.0, "{assisted}");
     assert_eq!(assisted["names_exist"], 1.0, "{assisted}");
+}
+
+#[test]
+fn gaps_are_filled_with_and_without_the_assistant() {
+    if !starter::is_included() {
+        println!("skipped: built without the weights of starter");
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let plain = ["eval", "fim", "--model", "starter", "--json"];
+    for more in [&["--cases", "60"][..], &["--cases", "60", "--assisted"]] {
+        let report = last_line(&wick(home.path(), &[&plain, more].concat(), &[]));
+        assert_eq!(report["cases"], 60);
+        // Nine in ten of all cases; these are a fifth of them.
+        assert!(report["parses"].as_f64().unwrap() > 0.8, "{report}");
+    }
 }
 
 #[test]
