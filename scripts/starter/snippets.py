@@ -163,4 +163,6 @@ def example(words):
     before, inside, after = cut(words.rng, text_of(words, language))
     if not words.evaluation:
         inside = ordinary(before, inside, after)
+        # Whoever types at the end of a file has no line end there yet.
+        after = after.rstrip("\n") if words.rng.random() < 0.3 else after
     return language, before, inside, after
