@@ -71,7 +71,7 @@ impl LibraryOptions {
 
 /// `wick eval search` measures both ways: on two virtual cores of a Zen 5 EPYC, with vectors of 384 numbers, comparing
 /// every one takes 1.7 ms among 1,000 passages, 2.0 among 2,000 and 3.0 among 5,000 (5.7 at the 95th percentile), and the
-/// graph 2.4 everywhere.
+/// graph 2.4 among each of these.
 const EXACT_PASSAGES: usize = 2_000;
 
 /// All documents of all tenants. Clones are cheap.

@@ -56,10 +56,15 @@ impl Bucket {
 
     /// A server whose tables are in the bucket and nowhere else.
     async fn server(&self) -> Server {
+        self.server_at("s3://documents/wick").await
+    }
+
+    /// The same with tables at another address.
+    async fn server_at(&self, uri: &str) -> Server {
         let mut variables = KEYS.to_vec();
         variables.extend([
             ("AWS_ENDPOINT", self.url.as_str()),
-            ("WICK_RAG_URI", "s3://documents/wick"),
+            ("WICK_RAG_URI", uri),
             ("WICK_EMBED_MODEL", "vectors"),
         ]);
         let server = Server::start_with(&variables);
@@ -98,4 +103,18 @@ async fn documents_in_a_bucket_are_found_by_the_next_server() {
     assert_eq!(gone.status, 204);
     let found = search(&server, json!({"query": "sky"})).await;
     assert_eq!(found["hits"], json!([]));
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_not_there_and_an_address_of_no_store_are_told() {
+    let Some(bucket) = Bucket::start().await else {
+        return;
+    };
+    for uri in ["s3://elsewhere/wick", "gopher://documents/wick"] {
+        let server = bucket.server_at(uri).await;
+        let told = server.get("/rag/documents").await;
+        let want = "the tables of documents cannot be used";
+        assert_eq!(told.error(), (500, want.to_owned()), "{uri}");
+        assert_eq!(server.get("/api/version").await.status, StatusCode::OK);
+    }
 }
