@@ -1,4 +1,4 @@
-//! Huge pages for weights.
+//! Huge pages for weights, and pages that are given back.
 #![cfg_attr(
     target_os = "linux",
     expect(unsafe_code, reason = "the system is told through a C function")
@@ -28,5 +28,18 @@ pub fn prefer_huge_pages<T>(memory: &mut [T]) {
         };
         // Refused where the kernel was built without them: weights work all the same.
         let _ = status;
+    }
+}
+
+/// Gives memory that was freed back to the system. glibc keeps it otherwise, for each thread that ever freed some: after
+/// work on many threads with large buffers that can be half of what the process holds. Takes some milliseconds; elsewhere
+/// nothing happens.
+pub fn return_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: only memory that the allocator has free is touched, under the allocator's own locks.
+        let was_any = unsafe { libc::malloc_trim(0) };
+        // Nothing to give back is no failure.
+        let _ = was_any;
     }
 }

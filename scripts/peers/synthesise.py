@@ -1,8 +1,13 @@
 """An F16 GGUF of a real model's shape with random weights: the same work per token, and nothing to download.
 
-usage: synthesise.py OUT.gguf {llama3.2-1b|codellama-7b}
+usage: synthesise.py OUT.gguf {llama3.2-1b|codellama-7b} [TOKENIZER.gguf]
+
+With a third argument the file gets that model's tokenizer and template, and made-up words up to the shape's vocabulary:
+texts then have a usual number of tokens, and answers have sentences of about twenty words.
 """
 
+import random
+import string
 import sys
 
 import gguf
@@ -15,7 +20,7 @@ SHAPES = {
 }
 
 
-def main(path, shape):
+def main(path, shape, tokenizer=None):
     layers, width, wide, heads, kv_heads, vocabulary, context, base, tied = SHAPES[shape]
     head = width // heads
     writer = gguf.GGUFWriter(path, "llama")
@@ -31,7 +36,10 @@ def main(path, shape):
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(vocabulary)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
-    add_placeholder_tokens(writer, vocabulary)
+    if tokenizer:
+        add_words(writer, vocabulary, tokenizer)
+    else:
+        add_placeholder_tokens(writer, vocabulary)
 
     # Every tensor is cut from one run of random values, each from another place.
     values = np.random.default_rng(7).standard_normal(vocabulary * width + (1 << 20), dtype=np.float32)
@@ -77,4 +85,20 @@ def add_placeholder_tokens(writer, vocabulary):
     writer.add_eos_token_id(1)
 
 
-main(*sys.argv[1:3])
+def add_words(writer, vocabulary, tokenizer):
+    """The tokenizer of another file; the ids behind its own are words, of which one in twenty ends a sentence."""
+    fields = gguf.GGUFReader(tokenizer).fields
+    rng = random.Random(7)
+    missing = vocabulary - len(fields["tokenizer.ggml.tokens"].data)
+    words = ["Ġ" + "".join(rng.choices(string.ascii_lowercase, k=8)) + "." * (rng.random() < 0.05) for _ in range(missing)]
+    longer = {"tokenizer.ggml.tokens": words, "tokenizer.ggml.token_type": [gguf.TokenType.NORMAL] * missing}
+    for key, field in fields.items():
+        if key.startswith("tokenizer."):
+            value = field.contents()
+            if isinstance(value, list):
+                writer.add_array(key, value + longer.get(key, []))
+            else:
+                writer.add_key_value(key, value, field.types[0])
+
+
+main(*sys.argv[1:4])

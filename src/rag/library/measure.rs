@@ -41,6 +41,9 @@ pub struct SearchTimes {
     pub words_ms: [f64; 2],
     /// Share of the ten nearest that the graph finds.
     pub recall_at_10: f64,
+    /// Resident memory of the process in MiB: before anything, once everything is written, before the graph is made, with
+    /// the graph, and after its searches.
+    pub resident_mib: [u64; 5],
 }
 
 /// Fills an empty library and searches it.
@@ -62,6 +65,7 @@ pub async fn measure(
         },
     };
     let chunks = library.inner.tables.chunks(&generation).await?;
+    let mut resident_mib = [resident(); 5];
     let started = Instant::now();
     for first in (0..passages).step_by(ROWS_AT_ONCE) {
         let some = first..passages.min(first + ROWS_AT_ONCE);
@@ -73,6 +77,7 @@ pub async fn measure(
     chunks.index().await?;
     chunks.tidy().await?;
     let writing_ms = milliseconds(started);
+    resident_mib[1] = resident();
     let questions: Vec<(Vec<f32>, String)> = (0..SEARCHES)
         .map(|_| (near(&subjects, &mut random), words(&mut random, 6)))
         .collect();
@@ -87,11 +92,16 @@ pub async fn measure(
         chunks.with_words(text, &within, WANTED).await?;
         times.push(milliseconds(started));
     }
+    resident_mib[2] = resident();
     let started = Instant::now();
     chunks.build_graph().await?;
     let graph_ms = milliseconds(started);
+    // As a server does when it has tended its tables.
+    wick_models::return_freed_memory();
+    resident_mib[3] = resident();
     let (approximate_ms, found) =
         nearest(&chunks, &within, &questions, Nearness::Approximate).await?;
+    resident_mib[4] = resident();
     let same = exact.iter().zip(&found);
     let same = same.map(|(exact, found)| found.iter().filter(|at| exact.contains(at)).count());
     let wanted: usize = exact.iter().map(Vec::len).sum();
@@ -104,6 +114,7 @@ pub async fn measure(
         approximate_ms,
         words_ms: middle_and_slow(times),
         recall_at_10: same.sum::<usize>() as f64 / wanted.max(1) as f64,
+        resident_mib,
     })
 }
 
@@ -183,6 +194,10 @@ fn middle_and_slow(mut times: Vec<f64>) -> [f64; 2] {
         times.get(place).copied().unwrap_or(0.0)
     };
     [at(0.5), at(0.95)]
+}
+
+fn resident() -> u64 {
+    crate::bench::resident_bytes() >> 20
 }
 
 fn milliseconds(started: Instant) -> f64 {
