@@ -42,7 +42,7 @@ mod tests;
 pub use activations::Scratch;
 pub use attention::{AttentionBatch, AttentionSegment, EncoderAttention};
 pub use cache::{BLOCK_TOKENS, KvArenas, KvType, UnknownKvType};
-pub use pages::{prefer_huge_pages, return_freed_memory};
+pub use pages::{keep_large_buffers_apart, prefer_huge_pages, return_freed_memory};
 pub use parallel::{Parallel, Serial};
 pub use project::Projection;
 pub use quant::QuantType;
