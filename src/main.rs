@@ -1,6 +1,6 @@
 //! The `wick` command.
 
 fn main() -> std::process::ExitCode {
-    wick_models::keep_large_buffers_apart();
+    wick_kernels::keep_large_buffers_apart();
     wick::cli::main()
 }

@@ -57,3 +57,42 @@ pub fn keep_large_buffers_apart() {
         let _ = was_taken;
     }
 }
+
+#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+mod tests {
+    use super::*;
+
+    /// Resident memory of this process in MiB.
+    fn resident() -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kib = line.unwrap().split_whitespace().nth(1).unwrap();
+        kib.parse::<usize>().unwrap() >> 10
+    }
+
+    /// 256 MiB, written to.
+    fn buffers_of(bytes: usize) -> Vec<Vec<u8>> {
+        (0..(256 << 20) / bytes).map(|_| vec![1; bytes]).collect()
+    }
+
+    #[test]
+    fn freed_memory_goes_back_to_the_system() {
+        keep_large_buffers_apart();
+        // Without that, the first of these that is freed would raise the bound to its own size.
+        drop(buffers_of(4 << 20));
+        let before = resident();
+        let large = buffers_of(2 << 20);
+        let last = vec![1_u8; 64 << 10];
+        assert!(resident() > before + 200, "{} after {before}", resident());
+        drop(large);
+        assert!(resident() < before + 56, "{} after {before}", resident());
+
+        let small = buffers_of(64 << 10);
+        let beyond = vec![1_u8; 64 << 10];
+        drop(small);
+        assert!(resident() > before + 200, "{} after {before}", resident());
+        return_freed_memory();
+        assert!(resident() < before + 56, "{} after {before}", resident());
+        drop((last, beyond));
+    }
+}

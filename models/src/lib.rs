@@ -22,7 +22,4 @@ pub use gguf::Gguf;
 pub use pool::{Pool, default_threads};
 pub use quantize::{FileType, quantize};
 pub use tokenizer::{AddSpecial, DecodeStream, FimTokens, Specials, Tokenizer};
-pub use wick_kernels::{
-    BLOCK_TOKENS, Kernels, KvType, Parallel, QuantType, keep_large_buffers_apart,
-    return_freed_memory,
-};
+pub use wick_kernels::{BLOCK_TOKENS, Kernels, KvType, Parallel, QuantType};

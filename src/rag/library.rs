@@ -414,7 +414,7 @@ impl Library {
                 warn!(cause, "the tables of documents were not optimised: {error}");
             }
         }
-        wick_models::return_freed_memory();
+        wick_kernels::return_freed_memory();
     }
 }
 

@@ -97,7 +97,7 @@ pub async fn measure(
     chunks.build_graph().await?;
     let graph_ms = milliseconds(started);
     // As a server does when it has tended its tables.
-    wick_models::return_freed_memory();
+    wick_kernels::return_freed_memory();
     resident_mib[3] = resident();
     let (approximate_ms, found) =
         nearest(&chunks, &within, &questions, Nearness::Approximate).await?;
