@@ -78,7 +78,7 @@ pub trait Decoder: Send {
     /// `batch_tokens` tokens. What the cache held is lost.
     ///
     /// # Errors
-    /// Sizes beyond what can be addressed or allocated.
+    /// Sizes beyond what can be addressed or allocated; then what was reserved before may be gone as well.
     fn reserve(&mut self, blocks: usize, batch_tokens: usize) -> Result<(), Error>;
 
     /// One step over a batch. Logits rows (`vocab_size` each) in order of segments: one per [`Output::Last`],

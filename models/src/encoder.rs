@@ -28,7 +28,7 @@ enum Model {
     /// A decoder trained to embed: the hidden states of its last layer are pooled.
     Decoder {
         decoder: Box<NativeDecoder>,
-        batch_tokens: usize,
+        reserved: Reserved,
     },
 }
 
@@ -111,7 +111,7 @@ impl Encoder {
             info,
             model: Model::Decoder {
                 decoder,
-                batch_tokens: 0,
+                reserved: Reserved::default(),
             },
         })
     }
@@ -125,7 +125,7 @@ impl Encoder {
     /// `context_tokens` ids, special tokens included.
     ///
     /// # Errors
-    /// A text that is empty or too long, an id outside the vocabulary.
+    /// A text that is empty or too long, an id outside the vocabulary, a batch that there is no memory for.
     pub fn embed(&mut self, texts: &[&[u32]]) -> Result<Vec<Vec<f32>>, Error> {
         for (segment, text) in texts.iter().enumerate() {
             if text.is_empty() || text.len() > self.info.context_tokens {
@@ -143,10 +143,7 @@ impl Encoder {
             let (batch, after) = rest.split_at(batch_len(rest));
             let states = match &mut self.model {
                 Model::Bert(bert) => bert.states(batch)?,
-                Model::Decoder {
-                    decoder,
-                    batch_tokens,
-                } => decoder_states(decoder, batch_tokens, batch)?,
+                Model::Decoder { decoder, reserved } => decoder_states(decoder, reserved, batch)?,
             };
             let mut first = 0;
             for text in batch {
@@ -209,21 +206,50 @@ fn batch_len(texts: &[&[u32]]) -> usize {
     fits.count().max(1)
 }
 
+/// What a decoder has room for.
+#[derive(Default)]
+struct Reserved {
+    /// Cache blocks of [`BLOCK_TOKENS`] tokens.
+    blocks: usize,
+    /// Tokens of the widest step.
+    batch_tokens: usize,
+}
+
+impl Reserved {
+    /// Calls `reserve` with blocks and tokens where the batch does not fit into what there is.
+    fn grow(
+        &mut self,
+        blocks: usize,
+        batch_tokens: usize,
+        reserve: impl FnOnce(usize, usize) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if blocks <= self.blocks && batch_tokens <= self.batch_tokens {
+            return Ok(());
+        }
+        // A refusal may take what there was, so nothing counts as reserved until there is an answer.
+        let held = std::mem::take(self);
+        let wanted = Reserved {
+            blocks: blocks.max(held.blocks).next_power_of_two(),
+            batch_tokens: batch_tokens.max(held.batch_tokens).next_power_of_two(),
+        };
+        reserve(wanted.blocks, wanted.batch_tokens)?;
+        *self = wanted;
+        Ok(())
+    }
+}
+
 /// Hidden states of a decoder over texts that each have blocks of their own.
 fn decoder_states<'a>(
     decoder: &'a mut NativeDecoder,
-    reserved: &mut usize,
+    reserved: &mut Reserved,
     texts: &[&[u32]],
 ) -> Result<&'a [f32], Error> {
     let tokens: usize = texts.iter().map(|text| text.len()).sum();
     let blocks_of = |text: &[u32]| text.len().div_ceil(BLOCK_TOKENS);
     let blocks: usize = texts.iter().map(|text| blocks_of(text)).sum();
-    if tokens.max(blocks) > *reserved {
-        // As many blocks as tokens: enough for a batch of one-token texts.
-        let size = tokens.max(blocks).next_power_of_two();
-        decoder.reserve(size, size)?;
-        *reserved = size;
-    }
+    reserved.grow(blocks, tokens, |blocks, batch_tokens| {
+        decoder.reserve(blocks, batch_tokens)
+    })?;
     let ids: Vec<u32> = (0..blocks as u32).collect();
     let mut rest = &ids[..];
     let segments: Vec<Segment<'_>> = texts
@@ -240,4 +266,49 @@ fn decoder_states<'a>(
         })
         .collect();
     decoder.hidden(&segments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `reserve` was asked for, none where it was not called.
+    fn asked(
+        reserved: &mut Reserved,
+        blocks: usize,
+        batch_tokens: usize,
+    ) -> Option<(usize, usize)> {
+        let mut asked = None;
+        let grown = reserved.grow(blocks, batch_tokens, |blocks, batch_tokens| {
+            asked = Some((blocks, batch_tokens));
+            Ok(())
+        });
+        grown.unwrap();
+        asked
+    }
+
+    #[test]
+    fn blocks_and_tokens_grow_apart() {
+        let mut reserved = Reserved::default();
+        assert_eq!(asked(&mut reserved, 5, 130), Some((8, 256)));
+        assert_eq!(asked(&mut reserved, 8, 256), None);
+        assert_eq!(asked(&mut reserved, 100, 100), Some((128, 256)));
+        assert_eq!(asked(&mut reserved, 64, 2048), Some((128, 2048)));
+        assert_eq!(asked(&mut reserved, 5, 130), None);
+    }
+
+    #[test]
+    fn after_a_refusal_nothing_is_reserved() {
+        let mut reserved = Reserved::default();
+        assert_eq!(asked(&mut reserved, 2, 40), Some((2, 64)));
+        let refused = reserved.grow(64, 2048, |blocks, batch_tokens| {
+            Err(Error::Reserve {
+                blocks,
+                batch_tokens,
+                problem: "not enough memory",
+            })
+        });
+        assert!(refused.is_err());
+        assert_eq!(asked(&mut reserved, 1, 3), Some((1, 4)));
+    }
 }

@@ -102,7 +102,7 @@ pub enum Error {
     /// Cache and buffers of the asked size cannot be had.
     #[error("cannot reserve {blocks} cache blocks and steps of {batch_tokens} tokens: {problem}")]
     Reserve {
-        /// Blocks asked for.
+        /// Blocks asked for; 0 for a model without a cache.
         blocks: usize,
         /// Tokens of the widest step asked for.
         batch_tokens: usize,

@@ -17,7 +17,7 @@ use layer::Layer;
 use step::Rows;
 
 /// Widest step that can be reserved; far above what fits into memory at once.
-const MAX_BATCH_TOKENS: usize = 1 << 20;
+pub(crate) const MAX_BATCH_TOKENS: usize = 1 << 20;
 
 /// A decoder whose weights are packed for this machine's kernels and whose cache is paged.
 pub(crate) struct NativeDecoder {
@@ -162,9 +162,10 @@ impl Decoder for NativeDecoder {
         self.cache = KvCache::default();
         self.buffers = Buffers::default();
         let cache = KvCache::new(spec.layers, blocks, self.kv_shape);
-        self.cache = cache.ok_or_else(|| fail("not enough memory"))?;
+        let cache = cache.ok_or_else(|| fail("not enough memory"))?;
         let buffers = Buffers::new(spec, batch_tokens);
         self.buffers = buffers.ok_or_else(|| fail("not enough memory"))?;
+        self.cache = cache;
         Ok(())
     }
 

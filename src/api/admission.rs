@@ -17,6 +17,7 @@ use crate::access::{AccessError, Area, Budget, Caller};
 
 use super::App;
 use super::error::{ApiError, Dialect};
+use super::hosts::Hosts;
 
 /// Headers by which a proxy says for whom it asks.
 const FORWARDING: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
@@ -59,12 +60,8 @@ pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Ne
     let credential = credential(request.headers()).map(str::to_owned);
     let caller = match is_guarded {
         true => {
-            required(
-                &app,
-                credential,
-                is_local(request.headers(), request.extensions()),
-            )
-            .await
+            let is_local = is_local(&app.hosts, request.headers(), request.extensions());
+            required(&app, credential, is_local).await
         }
         false => Ok(welcome(&app, credential).await),
     };
@@ -92,7 +89,7 @@ pub(crate) async fn admit_to(
     parts: &Parts,
 ) -> Result<(Caller, Option<Budget>), AccessError> {
     let credential = credential(&parts.headers).map(str::to_owned);
-    let is_local = is_local(&parts.headers, &parts.extensions);
+    let is_local = is_local(&app.hosts, &parts.headers, &parts.extensions);
     let caller = required(app, credential, is_local).await?;
     counted(app, caller, area, &parts.method).await
 }
@@ -178,12 +175,13 @@ fn credential(headers: &HeaderMap) -> Option<&str> {
     bearer.or_else(key).filter(|text| !text.is_empty())
 }
 
-/// Whether the request comes from this machine, and not through a proxy for somebody elsewhere.
-fn is_local(headers: &HeaderMap, extensions: &Extensions) -> bool {
+/// Whether the request comes from this machine, and not through a proxy for somebody elsewhere. A page whose own name
+/// was led here sends its requests from this machine, too, but they ask for that name.
+fn is_local(hosts: &Hosts, headers: &HeaderMap, extensions: &Extensions) -> bool {
     let peer = extensions.get::<ConnectInfo<SocketAddr>>();
     let peer_is_local = peer.is_some_and(|peer| is_loopback(peer.0.ip()));
     let is_forwarded = FORWARDING.iter().any(|name| headers.contains_key(*name));
-    peer_is_local && !is_forwarded
+    peer_is_local && !is_forwarded && hosts.is_asked_here(headers)
 }
 
 fn is_loopback(address: IpAddr) -> bool {
@@ -240,23 +238,41 @@ mod tests {
         }
     }
 
+    /// Whether a request with a header is local to a server that listens everywhere.
+    fn from(address: &str, name: &'static str, value: &'static str) -> bool {
+        let config = crate::config::load(crate::config::Flags::default(), |_| None).unwrap();
+        let hosts = Hosts::new(&config, "0.0.0.0:11434".parse().unwrap());
+        let mut request = Request::new(axum::body::Body::empty());
+        let peer: SocketAddr = address.parse().unwrap();
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let value = HeaderValue::from_static(value);
+        request.headers_mut().insert(name, value);
+        is_local(&hosts, request.headers(), request.extensions())
+    }
+
     #[test]
     fn who_comes_through_a_proxy_is_not_local() {
-        let from = |address: &str, header: Option<&'static str>| {
-            let mut request = Request::new(axum::body::Body::empty());
-            let peer: SocketAddr = address.parse().unwrap();
-            request.extensions_mut().insert(ConnectInfo(peer));
-            if let Some(name) = header {
-                let value = HeaderValue::from_static("203.0.113.9");
-                request.headers_mut().insert(name, value);
-            }
-            is_local(request.headers(), request.extensions())
-        };
-        assert!(from("127.0.0.1:5", None) && from("[::1]:5", None));
-        assert!(from("[::ffff:127.0.0.1]:5", None));
-        assert!(!from("192.168.0.7:5", None));
+        for address in ["127.0.0.1:5", "[::1]:5", "[::ffff:127.0.0.1]:5"] {
+            assert!(from(address, "accept", "*/*"), "{address}");
+        }
+        assert!(!from("192.168.0.7:5", "accept", "*/*"));
         for name in FORWARDING {
-            assert!(!from("127.0.0.1:5", Some(name)), "{name}");
+            assert!(!from("127.0.0.1:5", name, "203.0.113.9"), "{name}");
+        }
+    }
+
+    #[test]
+    fn who_asks_for_a_foreign_name_is_not_local() {
+        for host in [
+            "localhost:11434",
+            "wick.localhost",
+            "127.0.0.1:11434",
+            "[::1]",
+        ] {
+            assert!(from("127.0.0.1:5", "host", host), "{host}");
+        }
+        for host in ["evil.test:11434", "localhost.evil.test", "203.0.113.9"] {
+            assert!(!from("127.0.0.1:5", "host", host), "{host}");
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::prompt::render::{Capability, ModelPrompt, PromptError, PromptParts};
 use crate::store::{ModelName, StoreError, StoredModel};
 
 use super::App;
-use super::error::{ApiError, Route};
+use super::error::{ApiError, Missing, Route};
 use super::fields::KeepAliveField;
 use super::options::Options;
 
@@ -52,8 +52,6 @@ pub(crate) struct Facts {
     pub embedding_length: Option<u64>,
     /// Whether it makes vectors instead of text.
     pub embeds: bool,
-    /// Whether it has a part that sees.
-    pub sees: bool,
     /// Whether vectors shall have length 1 even where raw ones are asked for.
     pub normalizes: bool,
     /// The Jinja template.
@@ -83,7 +81,6 @@ impl Facts {
             context_tokens: gguf.arch_u64("context_length")?,
             embedding_length: gguf.arch_u64("embedding_length")?,
             embeds,
-            sees: gguf.arch_u64("vision.block_count")?.is_some(),
             normalizes: embeds
                 && ["gemma", "qwen3"]
                     .iter()
@@ -121,12 +118,11 @@ impl Model {
         } else {
             "completion"
         });
-        if self.facts.sees || !self.stored.projector_paths.is_empty() {
-            add("vision");
-        }
         for capability in self.prompt.capabilities() {
             add(capability.as_str());
         }
+        // No model that runs here sees, whatever its maker says: clients would offer what is refused.
+        all.retain(|name| name != "vision");
         all
     }
 }
@@ -151,12 +147,21 @@ impl App {
     }
 
     /// A hold on the model, in memory as `options` want it.
+    ///
+    /// # Errors
+    /// A model with adapters, which would answer as if it had none; otherwise those of the engine.
     pub(crate) async fn load(
         &self,
         model: &Model,
         options: &Options,
         keep_alive: Option<KeepAliveField>,
     ) -> Result<Lease, ApiError> {
+        if !model.stored.adapter_paths.is_empty() {
+            return Err(ApiError::Missing(vec![Missing {
+                model: model.stored.name.full(),
+                ability: "LoRA adapters",
+            }]));
+        }
         // Whoever names no context gets the usual one, not what somebody else once asked for.
         let usual = self.config.context_tokens.unwrap_or(super::CONTEXT_TOKENS);
         let request = LoadRequest {

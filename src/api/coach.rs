@@ -236,7 +236,6 @@ fn failure(error: CoachError<ApiError>) -> ApiError {
     match error {
         CoachError::Writer(error) => error,
         CoachError::TooLong => ApiError::PromptTooLong,
-        CoachError::Search(error) => ApiError::Search(error),
     }
 }
 

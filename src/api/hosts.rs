@@ -72,8 +72,17 @@ impl Hosts {
     }
 
     fn allows_host(&self, host: &str) -> bool {
+        !self.checks_host || self.is_here(host)
+    }
+
+    /// Whether a request asks for this machine by a name that is not somebody else's to lead here.
+    pub(crate) fn is_asked_here(&self, headers: &HeaderMap) -> bool {
+        self.is_here(&text(headers, header::HOST))
+    }
+
+    fn is_here(&self, host: &str) -> bool {
         let host = without_port(host).to_lowercase();
-        if !self.checks_host || host.is_empty() || host == "localhost" || host == self.hostname {
+        if host.is_empty() || host == "localhost" || host == self.hostname {
             return true;
         }
         match host.parse::<IpAddr>() {
@@ -264,6 +273,8 @@ mod tests {
         ] {
             assert!(!loopback.allows_host(host), "{host}");
         }
-        assert!(hosts(&[], "0.0.0.0:11434").allows_host("example.com"));
+        let everywhere = hosts(&[], "0.0.0.0:11434");
+        assert!(everywhere.allows_host("example.com"));
+        assert!(everywhere.is_here("localhost:11434") && !everywhere.is_here("example.com"));
     }
 }

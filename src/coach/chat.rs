@@ -7,6 +7,8 @@
 
 use jiff::civil::Date;
 
+use crate::rag::{Retriever, SearchError};
+
 use super::answers::Owner;
 use super::check::Evidence;
 use super::figures::Figure;
@@ -15,7 +17,7 @@ use super::plain::{clip, plain};
 use super::prompt::{Parts, Reader};
 use super::scope::{OutOfScope, out_of_scope};
 use super::told::{Told, asked_for, compute, told};
-use super::words::{CoachError, Desk, Written};
+use super::words::{self, CoachError, Desk, Written};
 use super::writer::{Say, TokenUsage, Turn, Writer};
 
 /// Sources of an answer that names none.
@@ -68,10 +70,20 @@ pub fn refusal(message: &str) -> Option<ChatAnswer> {
     })
 }
 
-/// Answers a message; `say` gets the response piece by piece.
+/// What the documents tell about a message. It is looked up before a model is had, since there may be memory for one
+/// model only: that which finds passages, then that which writes.
+pub async fn look_up(
+    passages: &dyn Retriever,
+    request: &ChatRequest,
+) -> Result<Cited, SearchError> {
+    words::look_up(passages, &request.owner.tenant, &query(request)).await
+}
+
+/// Answers a message from what was found for it; `say` gets the response piece by piece.
 pub async fn chat<W: Writer>(
     desk: &Desk<'_, W>,
     request: &ChatRequest,
+    passages: &Cited,
     today: Date,
     say: &mut Say<'_>,
 ) -> Result<ChatAnswer, CoachError<W::Error>> {
@@ -79,12 +91,11 @@ pub async fn chat<W: Writer>(
         say(&refusal.response);
         return Ok(refusal);
     }
-    let passages = desk.look_up(&request.owner.tenant, &query(request)).await?;
     let figures = figures(request, today);
     let parts = Parts {
         reader: &request.reader,
         history: &request.history,
-        passages: &passages,
+        passages,
         given: &[],
         figures: &figures,
         question: &request.message,

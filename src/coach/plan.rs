@@ -15,14 +15,16 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::rag::{Retriever, SearchError};
+
 use super::answers::Owner;
 use super::figures::{Figure, Numbers};
 use super::library::Level;
-use super::passages::Source;
+use super::passages::{Cited, Source};
 use super::plain::plain;
 use super::prompt::{Parts, Reader};
 use super::scope::{OutOfScope, out_of_scope};
-use super::words::{CoachError, Desk, Written};
+use super::words::{self, CoachError, Desk, Written};
 use super::writer::{Say, TokenUsage, Writer};
 
 pub use input::{BadNumber, check};
@@ -172,10 +174,21 @@ pub fn refusal(request: &PlanRequest) -> Option<PlanAnswer> {
     })
 }
 
-/// Makes a plan; `say` gets the response piece by piece.
+/// What the documents tell about a situation; before a model is had, as for a chat.
+pub async fn look_up(
+    passages: &dyn Retriever,
+    request: &PlanRequest,
+    today: Date,
+) -> Result<Cited, SearchError> {
+    let text = query(&Situation::new(request, today));
+    words::look_up(passages, &request.owner.tenant, &text).await
+}
+
+/// Makes a plan, with what was found for it; `say` gets the response piece by piece.
 pub async fn plan<W: Writer>(
     desk: &Desk<'_, W>,
     request: &PlanRequest,
+    passages: &Cited,
     today: Date,
     say: &mut Say<'_>,
 ) -> Result<PlanAnswer, CoachError<W::Error>> {
@@ -185,13 +198,10 @@ pub async fn plan<W: Writer>(
     }
     let situation = Situation::new(request, today);
     let (steps, risks) = (steps::steps(&situation), risks::risks(&situation));
-    let passages = desk
-        .look_up(&request.owner.tenant, &query(&situation))
-        .await?;
     let parts = Parts {
         reader: &request.reader(),
         history: &[],
-        passages: &passages,
+        passages,
         given: &situation.given(),
         // Those that matter stand in the steps.
         figures: &[],

@@ -22,9 +22,6 @@ const PASSAGES: usize = 6;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CoachError<E> {
-    /// Documents cannot be searched.
-    #[error(transparent)]
-    Search(#[from] SearchError),
     /// The question leaves no room for an answer.
     #[error("the question is longer than the model can read")]
     TooLong,
@@ -58,30 +55,34 @@ pub(super) struct Written {
     pub(super) is_cached: bool,
 }
 
-impl<W: Writer> Desk<'_, W> {
-    /// The passages that fit `text` best, found by words alone where there is nothing to find them by meaning. Where
-    /// no index has anything, as before the articles are in one, they are searched as they are.
-    pub(super) async fn look_up(&self, tenant: &str, text: &str) -> Result<Cited, SearchError> {
-        let query = Query {
-            tenant: tenant.to_owned(),
-            builtin: true,
-            text: text.to_owned(),
-            k: PASSAGES,
-            ..Query::default()
-        };
-        let mut found = match self.passages.search(query.clone()).await {
-            Err(SearchError::Embedder { .. }) => {
-                let mode = Mode::Text;
-                self.passages.search(Query { mode, ..query }).await?
-            }
-            found => found?,
-        };
-        if found.is_empty() {
-            found = Shelf.find(text, PASSAGES);
+/// The passages that fit `text` best, found by words alone where there is nothing to find them by meaning. Where no
+/// index has anything, as before the articles are in one, they are searched as they are.
+pub(super) async fn look_up(
+    passages: &dyn Retriever,
+    tenant: &str,
+    text: &str,
+) -> Result<Cited, SearchError> {
+    let query = Query {
+        tenant: tenant.to_owned(),
+        builtin: true,
+        text: text.to_owned(),
+        k: PASSAGES,
+        ..Query::default()
+    };
+    let mut found = match passages.search(query.clone()).await {
+        Err(SearchError::Embedder { .. }) => {
+            let mode = Mode::Text;
+            passages.search(Query { mode, ..query }).await?
         }
-        Ok(Cited::new(found))
+        found => found?,
+    };
+    if found.is_empty() {
+        found = Shelf.find(text, PASSAGES);
     }
+    Ok(Cited::new(found))
+}
 
+impl<W: Writer> Desk<'_, W> {
     /// Has the model answer, and lets through what figures, passages and the reader's own words support. If that is
     /// nothing, it is asked once more; the result may still be empty.
     pub(super) async fn write(

@@ -33,8 +33,8 @@ pub(super) fn load<F: Fn(&str) -> Option<String>>(env: &Env<F>) -> Result<SqlCon
     })
 }
 
-/// The value of a variable that a connection refers to (`env:WICK_SQL_…`). It is read when it is needed and
-/// kept nowhere.
+/// The value of a variable that a connection refers to (`env:WICK_SQL_…`), or of the one that lists the tenants who may
+/// (`WICK_SQL_…_TENANTS`). It is read when it is needed and kept nowhere.
 pub fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+    Env(|name: &str| std::env::var(name).ok()).text(name)
 }

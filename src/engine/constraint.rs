@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use llguidance::api::TopLevelGrammar;
 use llguidance::{JsonCompileOptions, Matcher, ParserFactory};
 use lru::LruCache;
-use serde_json::json;
+use serde_json::{Value, json};
 use toktrie::{
     InferenceCapabilities, SimpleVob, TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv,
 };
@@ -93,8 +93,12 @@ impl Grammars {
             Constraint::Lark(text) | Constraint::Brief(text) => return self.lark(text),
         };
         if schema.is_object() {
+            close(&mut schema);
             let options = JsonCompileOptions {
                 whitespace_pattern: Some(SPACE.to_owned()),
+                // Clients send what their libraries make of types: what no grammar can hold a text to is left open, and
+                // of `oneOf` any will do, as in llama.cpp.
+                lenient: true,
                 ..JsonCompileOptions::default()
             };
             options.apply_to(&mut schema);
@@ -238,6 +242,54 @@ impl TokenizerEnv for Vocabulary {
     }
 }
 
+/// Objects that tell their properties have no others, as in llama.cpp: a small model would go on to invent some. Nothing
+/// is closed where several schemas tell of one object, since each would shut out what the others ask for.
+fn close(schema: &mut Value) {
+    if !combines(schema) {
+        close_each(schema);
+    }
+}
+
+fn combines(schema: &Value) -> bool {
+    match schema {
+        Value::Object(object) => {
+            let has = |key: &&str| object.contains_key(*key);
+            let beside = ["$ref", "anyOf", "oneOf", "if"];
+            has(&"allOf")
+                || (has(&"properties") && beside.iter().any(has))
+                || object.values().any(combines)
+        }
+        Value::Array(parts) => parts.iter().any(combines),
+        _ => false,
+    }
+}
+
+fn close_each(schema: &mut Value) {
+    let Value::Object(object) = schema else {
+        return;
+    };
+    let opening = [
+        "additionalProperties",
+        "patternProperties",
+        "unevaluatedProperties",
+    ];
+    if object.contains_key("properties") && !opening.iter().any(|key| object.contains_key(*key)) {
+        object.insert("additionalProperties".to_owned(), Value::Bool(false));
+    }
+    for (key, inner) in object {
+        match (key.as_str(), inner) {
+            ("items" | "additionalProperties", inner) => close_each(inner),
+            ("properties" | "$defs" | "definitions", Value::Object(inner)) => {
+                inner.values_mut().for_each(close_each);
+            }
+            ("anyOf" | "oneOf" | "prefixItems", Value::Array(inner)) => {
+                inner.iter_mut().for_each(close_each);
+            }
+            _ => {}
+        }
+    }
+}
+
 fn unreadable(reason: impl std::fmt::Display) -> EngineError {
     EngineError::Constraint(first_line(reason))
 }
@@ -258,14 +310,71 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn grammars_are_kept_per_tenant_until_an_answer_fails() {
+    /// For a vocabulary of one token per byte.
+    fn grammars() -> Grammars {
         let mut factory = ParserFactory::new_simple(&ApproximateTokEnv::single_byte_env()).unwrap();
         factory.quiet();
-        let grammars = Grammars {
+        Grammars {
             factory,
             ready: Mutex::new(LruCache::new(READY)),
-        };
+        }
+    }
+
+    /// Whether a text may be written under a schema, whole and with nothing after it.
+    fn allows(schema: &Value, text: &str) -> bool {
+        let constraint = Constraint::Schema(schema.clone());
+        let mut matcher = grammars().matcher(&constraint).unwrap();
+        let tokens: Vec<u32> = text.bytes().map(u32::from).collect();
+        let taken = matcher.try_consume_tokens(&tokens).unwrap_or(0);
+        taken == tokens.len() && matcher.is_accepting().unwrap_or(false)
+    }
+
+    #[test]
+    fn schemas_of_typed_libraries_are_read() {
+        let union = json!({
+            "$defs": {
+                "Cat": {"type": "object", "properties": {"kind": {"const": "cat"}, "lives": {"type": "integer"}},
+                    "required": ["kind", "lives"]},
+                "Dog": {"type": "object", "properties": {"kind": {"const": "dog"}}, "required": ["kind"]},
+            },
+            "type": "object",
+            "properties": {
+                "pet": {"discriminator": {"propertyName": "kind"},
+                    "oneOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}]},
+                "tags": {"type": "array", "uniqueItems": true, "items": {"type": "string"}},
+                "secret": {"type": "string", "format": "password"},
+            },
+            "required": ["pet", "tags", "secret"],
+        });
+        let rest = r#""tags":["a"],"secret":"x""#;
+        for (pet, fits) in [
+            (r#"{"kind":"cat","lives":9}"#, true),
+            (r#"{"kind":"dog"}"#, true),
+            (r#"{"kind":"cow"}"#, false),
+            (r#"{"kind":"dog","more":1}"#, false),
+        ] {
+            let text = format!(r#"{{"pet":{pet},{rest}}}"#);
+            assert_eq!(allows(&union, &text), fits, "{text}");
+        }
+    }
+
+    #[test]
+    fn objects_end_with_the_properties_that_are_told() {
+        let told = json!({"type": "object", "properties": {"a": {"type": "integer"}}});
+        assert!(allows(&told, r#"{"a":1}"#) && !allows(&told, r#"{"a":1,"b":2}"#));
+        let open = json!({"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": true});
+        assert!(allows(&open, r#"{"a":1,"b":2}"#));
+        assert!(allows(&json!({"type": "object"}), r#"{"b":2}"#));
+        let both = json!({"allOf": [
+            {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]},
+            {"type": "object", "properties": {"b": {"type": "integer"}}, "required": ["b"]},
+        ]});
+        assert!(allows(&both, r#"{"a":1,"b":2}"#));
+    }
+
+    #[test]
+    fn grammars_are_kept_per_tenant_until_an_answer_fails() {
+        let grammars = grammars();
         let uses = |tenant: &str| {
             let key = (tenant.to_owned(), Constraint::Json);
             grammars.ready.lock().unwrap().peek(&key).map(|r| r.uses)

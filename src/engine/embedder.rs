@@ -33,22 +33,31 @@ pub(super) fn start(
 
 fn run(mut encoder: Encoder, requests: &mpsc::Receiver<Texts>) {
     for Texts { inputs, reply } in requests {
-        if !reply.is_closed() {
+        let vectors = embed(&mut encoder, &inputs, || reply.is_closed());
+        if let Some(vectors) = vectors.transpose() {
             // The caller may have gone meanwhile; then nobody misses the vectors.
-            let _ = reply.send(embed(&mut encoder, &inputs));
+            let _ = reply.send(vectors);
         }
     }
 }
 
-fn embed(encoder: &mut Encoder, inputs: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, EngineError> {
+/// One vector per input; `None` once nobody waits for them any more.
+fn embed(
+    encoder: &mut Encoder,
+    inputs: &[Vec<u32>],
+    is_over: impl Fn() -> bool,
+) -> Result<Option<Vec<Vec<f32>>>, EngineError> {
     let mut vectors = vec![Vec::new(); inputs.len()];
     for batch in batches(inputs) {
+        if is_over() {
+            return Ok(None);
+        }
         let texts: Vec<&[u32]> = batch.iter().map(|&i| inputs[i].as_slice()).collect();
         for (&index, vector) in batch.iter().zip(encoder.embed(&texts)?) {
             vectors[index] = vector;
         }
     }
-    Ok(vectors)
+    Ok(Some(vectors))
 }
 
 /// Indices of `inputs`, shortest first, cut where a batch reaches [`BATCH_TOKENS`].

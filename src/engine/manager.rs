@@ -1,7 +1,8 @@
 //! Which models are in memory, for how long, and who waits for one.
 
+mod load;
+
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -11,34 +12,24 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{info, warn};
-use wick_models::{
-    Decoder, Encoder, Gguf, Kernels, Tokenizer, default_threads, is_encoder, load_decoder,
-};
+use wick_models::{Gguf, Tokenizer};
 
-use super::constraint::Grammars;
-use super::embedder::{self, Texts};
+use super::constraint::{Grammars, Mask};
+use super::embedder::Texts;
 use super::memory;
-use super::scheduler::{self, Command, Limits};
+use super::scheduler::Command;
 use super::{
-    EngineConfig, EngineError, Event, Generation, KeepAlive, LoadOptions, LoadRequest, Running,
+    Constraint, EngineConfig, EngineError, Event, Generation, KeepAlive, LoadOptions, LoadRequest,
+    Running,
 };
 
-/// Prompt tokens in one step where a request names no `num_batch`: enough to use the weights well, few
-/// enough that a cancelled request is gone within a second on a small machine.
-const BATCH_TOKENS: usize = 256;
-/// Sequences decoded at a time by default, as long as their contexts sum up to no more than
-/// [`SHARED_CONTEXT_TOKENS`].
-const PARALLEL: usize = 4;
-/// Tokens of cache all sequences of a model share by default; a single longer context is still given whole.
-const SHARED_CONTEXT_TOKENS: usize = 32_768;
-/// Most prompt tokens in one step; buffers grow with it.
-const BATCH_TOKENS_MAX: usize = 2048;
-/// More threads than this are a mistake.
-const THREADS_MAX: usize = 1024;
-/// The smallest context.
-const CONTEXT_TOKENS_MIN: usize = 4;
+pub use load::kernels;
+use load::{clamp_context, context_tokens, load, parallel};
+
 /// Events a reader may fall behind before its answer pauses.
 const EVENTS: usize = 64;
+/// How long it took to have a model that was there already; clients divide by it.
+const AT_ONCE: Duration = Duration::from_nanos(1);
 /// Keep-alives longer than this never end; the clock could not hold their end.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -50,7 +41,7 @@ struct Shared {
     config: EngineConfig,
     models: Mutex<HashMap<PathBuf, Arc<Loaded>>>,
     /// Held while one model is loaded; waiters get it in the order they came.
-    loading: tokio::sync::Mutex<()>,
+    loading: Arc<tokio::sync::Mutex<()>>,
     pending: AtomicUsize,
     /// A model became idle, was loaded or given up.
     changed: Notify,
@@ -95,7 +86,7 @@ impl Engine {
         let shared = Arc::new(Shared {
             config,
             models: Mutex::default(),
-            loading: tokio::sync::Mutex::default(),
+            loading: Arc::default(),
             pending: AtomicUsize::new(0),
             changed: Notify::new(),
         });
@@ -104,20 +95,26 @@ impl Engine {
     }
 
     /// A hold on the model, loaded first if it is not there or was loaded otherwise. Requests that need a
-    /// load wait in line; dropping the future gives the place up.
+    /// load wait in line; dropping the future gives the place up. A load that was begun is finished all the same: who
+    /// asks next finds the model.
     pub async fn load(&self, request: LoadRequest) -> Result<Lease, EngineError> {
         let started = Instant::now();
         if let Some(model) = self.0.lease(&request) {
             return Ok(self.hold(model, started));
         }
-        let _place = Place::take(&self.0)?;
-        let _turn = self.0.loading.lock().await;
+        let place = Place::take(self.0.clone())?;
+        let turn = self.0.loading.clone().lock_owned().await;
         // Whoever was in front may have loaded the very model.
-        let model = match self.0.lease(&request) {
-            Some(model) => model,
-            None => self.0.load(request).await?,
-        };
-        Ok(self.hold(model, started))
+        if let Some(model) = self.0.lease(&request) {
+            return Ok(self.hold(model, started));
+        }
+        let engine = self.clone();
+        let loaded = tokio::spawn(async move {
+            let model = engine.0.load(request).await;
+            drop((turn, place));
+            model.map(|model| engine.hold(model, started))
+        });
+        loaded.await.map_err(|_| EngineError::Stopped)?
     }
 
     /// The loaded models, the one that stays longest first.
@@ -152,12 +149,30 @@ impl Engine {
     }
 
     fn hold(&self, model: Arc<Loaded>, started: Instant) -> Lease {
-        let load_duration = started.elapsed().max(Duration::from_nanos(1));
+        let load_duration = started.elapsed().max(AT_ONCE);
         Lease {
             model,
             shared: self.0.clone(),
             load_duration,
         }
+    }
+}
+
+/// Another hold on the same model, which nobody has to wait for: it is in memory.
+impl Clone for Lease {
+    fn clone(&self) -> Lease {
+        self.model.idle().in_flight += 1;
+        Lease {
+            model: self.model.clone(),
+            shared: self.shared.clone(),
+            load_duration: AT_ONCE,
+        }
+    }
+}
+
+impl std::fmt::Debug for Lease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Lease").field(&self.model.name).finish()
     }
 }
 
@@ -213,22 +228,28 @@ impl Lease {
                 .prompt
                 .extend(self.tokenizer().bos().or(self.tokenizer().eos()));
         }
-        let candidates = generation.candidates.max(1);
-        let mut masks = Vec::new();
-        for _ in 0..candidates {
-            masks.push(match &generation.constraint {
-                Some(constraint) => Some(
-                    self.model
-                        .grammars()?
-                        .mask(constraint, &generation.tenant)?,
-                ),
-                None => None,
-            });
-        }
+        let mask = || match &generation.constraint {
+            Some(constraint) => self.mask(constraint, &generation.tenant).map(Some),
+            None => Ok(None),
+        };
+        let candidates = 0..generation.candidates.max(1);
+        let masks = candidates.map(|_| mask()).collect::<Result<Vec<_>, _>>()?;
         let (events, receiver) = mpsc::channel(EVENTS);
         let command = Command::Generate(Box::new(generation), masks, events);
         worker.send(command).await.map_err(|_| self.gone())?;
         Ok(receiver)
+    }
+
+    /// Reads a form, so that what is wrong with it is known before anything is written.
+    ///
+    /// # Errors
+    /// A form that cannot be read, or a vocabulary that cannot be held to any.
+    pub fn check(&self, constraint: &Constraint, tenant: &str) -> Result<(), EngineError> {
+        self.mask(constraint, tenant).map(drop)
+    }
+
+    fn mask(&self, constraint: &Constraint, tenant: &str) -> Result<Mask, EngineError> {
+        self.model.grammars()?.mask(constraint, tenant)
     }
 
     /// One pooled vector per input, not normalised, in input order.
@@ -471,184 +492,24 @@ impl Loaded {
 }
 
 /// A place in the line for a load, given up when dropped.
-struct Place<'a>(&'a Shared);
+struct Place(Arc<Shared>);
 
-impl<'a> Place<'a> {
-    fn take(shared: &'a Shared) -> Result<Self, EngineError> {
+impl Place {
+    fn take(shared: Arc<Shared>) -> Result<Self, EngineError> {
+        let waiting = shared.pending.fetch_add(1, Ordering::Relaxed);
         let place = Self(shared);
-        match shared.pending.fetch_add(1, Ordering::Relaxed) {
-            waiting if waiting < shared.config.max_queue => Ok(place),
-            _ => Err(EngineError::Busy),
+        if waiting < place.0.config.max_queue {
+            Ok(place)
+        } else {
+            Err(EngineError::Busy)
         }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         self.0.pending.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Reads the model and starts its thread.
-fn load(config: &EngineConfig, request: LoadRequest, gguf: Gguf) -> Result<Loaded, EngineError> {
-    let threads = request
-        .options
-        .threads
-        .or(config.threads)
-        .filter(|&n| n > 0);
-    let options = wick_models::LoadOptions {
-        threads: threads.unwrap_or_else(default_threads).min(THREADS_MAX),
-        kernels: kernels(config.isa.as_deref())?,
-        kv_type: config.kv_type,
-    };
-    let context = context_tokens(config, &gguf, request.options);
-    let (tokenizer, weights) = read(&gguf, &options)?;
-    drop(gguf);
-    let tokenizer = Arc::new(tokenizer);
-    let started = match weights {
-        Weights::Encoder(encoder) => {
-            let trained = encoder.info().context_tokens;
-            let size_bytes = encoder.resident_bytes() as u64;
-            let (worker, thread) = embedder::start(encoder).map_err(thread_error)?;
-            (Worker::Encoder(worker), thread, trained, size_bytes)
-        }
-        Weights::Decoder(decoder) => {
-            let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-            let spare = processors > options.threads;
-            start_decoder(config, &request, decoder, &tokenizer, context, spare)?
-        }
-    };
-    let (worker, thread, trained_context_tokens, size_bytes) = started;
-    Ok(Loaded {
-        name: request.name,
-        path: request.path,
-        options: request.options,
-        tokenizer,
-        grammars: OnceLock::new(),
-        context_tokens: clamp_context(context, trained_context_tokens),
-        trained_context_tokens,
-        size_bytes,
-        worker,
-        thread: Mutex::new(Some(thread)),
-        idle: Mutex::new(Idle {
-            in_flight: 1,
-            keep_alive: request.keep_alive.unwrap_or(config.keep_alive),
-            since: Instant::now(),
-        }),
-    })
-}
-
-enum Weights {
-    Encoder(Encoder),
-    Decoder(Box<dyn Decoder>),
-}
-
-/// Reads vocabulary and weights side by side: the vocabulary keeps one thread busy for a while, and packing waits
-/// for memory and for the disk.
-fn read(
-    gguf: &Gguf,
-    options: &wick_models::LoadOptions,
-) -> Result<(Tokenizer, Weights), EngineError> {
-    std::thread::scope(|scope| {
-        let tokenizer = std::thread::Builder::new()
-            .name("wick-vocabulary".to_owned())
-            .spawn_scoped(scope, || Tokenizer::from_gguf(gguf))
-            .map_err(thread_error)?;
-        let weights = if is_encoder(gguf) {
-            Encoder::load(gguf, options).map(Weights::Encoder)
-        } else {
-            load_decoder(gguf, options).map(Weights::Decoder)
-        };
-        let tokenizer = match tokenizer.join() {
-            Ok(tokenizer) => tokenizer?,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        Ok((tokenizer, weights?))
-    })
-}
-
-type Started = (Worker, JoinHandle<()>, usize, u64);
-
-fn start_decoder(
-    config: &EngineConfig,
-    request: &LoadRequest,
-    mut decoder: Box<dyn Decoder>,
-    tokenizer: &Arc<Tokenizer>,
-    context: usize,
-    spare: bool,
-) -> Result<Started, EngineError> {
-    let trained = decoder.info().context_tokens;
-    let context_tokens = clamp_context(context, trained);
-    let batch = request
-        .options
-        .batch_tokens
-        .unwrap_or(BATCH_TOKENS)
-        .clamp(1, BATCH_TOKENS_MAX);
-    let limits = Limits {
-        context_tokens,
-        batch_tokens: batch.min(context_tokens),
-        parallel: if decoder.info().paged {
-            parallel(config, context_tokens)
-        } else {
-            1
-        },
-        spare,
-    };
-    let rows = limits.batch_tokens + limits.parallel * scheduler::DECODING_TOKENS;
-    decoder.reserve(limits.blocks(), rows)?;
-    let size_bytes = decoder.resident_bytes() as u64;
-    let (worker, thread) =
-        scheduler::start(decoder, tokenizer.clone(), limits).map_err(thread_error)?;
-    Ok((Worker::Decoder(worker), thread, trained, size_bytes))
-}
-
-fn thread_error(reason: std::io::Error) -> EngineError {
-    warn!(%reason, "no thread for a model");
-    EngineError::Stopped
-}
-
-/// The kernel table of this name; `None` leaves the choice to the models.
-///
-/// # Errors
-/// A name that no table of this machine has.
-pub fn kernels(isa: Option<&str>) -> Result<Option<&'static Kernels>, EngineError> {
-    let Some(asked) = isa else { return Ok(None) };
-    let available = Kernels::available();
-    let name = |k: &Kernels| k.isa.name().to_ascii_lowercase();
-    match available
-        .iter()
-        .find(|k| name(k).starts_with(&asked.to_ascii_lowercase()))
-    {
-        Some(kernels) => Ok(Some(kernels)),
-        None => Err(EngineError::Isa {
-            asked: asked.to_owned(),
-            available: available
-                .iter()
-                .map(|k| name(k))
-                .collect::<Vec<_>>()
-                .join(", "),
-        }),
-    }
-}
-
-fn context_tokens(config: &EngineConfig, gguf: &Gguf, options: LoadOptions) -> usize {
-    let trained = gguf
-        .arch_u64("context_length")
-        .ok()
-        .flatten()
-        .unwrap_or(u64::MAX);
-    let asked = options.context_tokens.unwrap_or(config.context_tokens);
-    clamp_context(asked, usize::try_from(trained).unwrap_or(usize::MAX))
-}
-
-/// Sequences decoded at a time where the configuration leaves it open.
-fn parallel(config: &EngineConfig, context_tokens: usize) -> usize {
-    let fitting = || (SHARED_CONTEXT_TOKENS / context_tokens.max(1)).clamp(1, PARALLEL);
-    config.parallel.unwrap_or_else(fitting).max(1)
-}
-
-fn clamp_context(asked: usize, trained: usize) -> usize {
-    asked.min(trained).max(CONTEXT_TOKENS_MIN.min(trained))
 }
 
 /// Drops the last hold on a model and waits until its thread has freed the memory.

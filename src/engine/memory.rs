@@ -41,14 +41,21 @@ fn machine_bytes() -> Option<u64> {
 }
 
 fn group_bytes() -> Option<u64> {
-    let read = |name: &str| -> Option<u64> {
-        std::fs::read_to_string(Path::new("/sys/fs/cgroup").join(name))
-            .ok()?
-            .trim()
-            .parse()
-            .ok()
-    };
-    Some(read("memory.max")?.saturating_sub(read("memory.current")?))
+    let read = |name: &str| std::fs::read_to_string(Path::new("/sys/fs/cgroup").join(name)).ok();
+    let number = |name: &str| read(name)?.trim().parse::<u64>().ok();
+    let (limit, taken) = (number("memory.max")?, number("memory.current")?);
+    let files = read("memory.stat").map_or(0, |stat| file_bytes(&stat));
+    Some(limit.saturating_sub(taken.saturating_sub(files)))
+}
+
+/// Bytes of files in memory, which a control group is charged for and which make room for whoever needs it: a model that
+/// was just pulled is one of them.
+fn file_bytes(stat: &str) -> u64 {
+    let values = stat.lines().filter_map(|line| {
+        let (key, value) = line.split_once(' ')?;
+        matches!(key, "active_file" | "inactive_file").then(|| value.parse::<u64>().ok())?
+    });
+    values.sum()
 }
 
 #[cfg(test)]
@@ -68,5 +75,13 @@ mod tests {
         assert_eq!(token_bytes(KvType::Q8_0, llama), 16 * 2 * 8 * (64 + 4));
         assert_eq!(token_bytes(KvType::F16, |_| None), 0);
         assert!(token_bytes(KvType::Q8_0, |_| Some(u64::MAX)) > u64::MAX / 2);
+    }
+
+    #[test]
+    fn files_in_memory_are_told_from_what_is_taken() {
+        let stat = "anon 4096\nfile 9000\nkernel 7\ninactive_anon 1\nactive_anon 2\ninactive_file 5000\n\
+            active_file 3000\nunevictable 0\n";
+        assert_eq!(file_bytes(stat), 8000);
+        assert_eq!(file_bytes(""), 0);
     }
 }

@@ -30,10 +30,17 @@ pub(super) enum Command {
     /// Answers to one prompt; a mask per candidate.
     Generate(Box<Generation>, Vec<Option<Mask>>, mpsc::Sender<Event>),
     /// Mean of the final hidden states of each text.
-    Embed(
-        Vec<Vec<u32>>,
-        oneshot::Sender<Result<Vec<Vec<f32>>, EngineError>>,
-    ),
+    Embed(Vec<Vec<u32>>, Reply),
+}
+
+/// Where vectors go.
+type Reply = oneshot::Sender<Result<Vec<Vec<f32>>, EngineError>>;
+
+/// Texts whose vectors are being worked out.
+struct Embedding {
+    texts: std::vec::IntoIter<Vec<u32>>,
+    vectors: Vec<Vec<f32>>,
+    reply: Reply,
 }
 
 /// Sizes of one scheduler.
@@ -72,6 +79,7 @@ pub(super) fn start(
         commands,
         waiting: VecDeque::new(),
         active: Vec::new(),
+        embeddings: VecDeque::new(),
         logits: Vec::new(),
     };
     let thread = std::thread::Builder::new()
@@ -88,6 +96,8 @@ struct Scheduler {
     commands: mpsc::Receiver<Command>,
     waiting: VecDeque<Sequence>,
     active: Vec<Sequence>,
+    /// The first is the one at work.
+    embeddings: VecDeque<Embedding>,
     /// Logits of one step, which sampling changes.
     logits: Vec<f32>,
 }
@@ -105,19 +115,18 @@ impl Scheduler {
             self.retire();
             self.admit();
             let shares = self.plan();
-            if shares.is_empty() {
-                if !self.active.is_empty() {
-                    std::thread::sleep(STALLED_PAUSE);
-                }
-                continue;
+            let has_embedded = self.embed_next();
+            if !shares.is_empty() {
+                self.step(&shares);
+            } else if !self.active.is_empty() && !has_embedded {
+                std::thread::sleep(STALLED_PAUSE);
             }
-            self.step(&shares);
         }
     }
 
     /// Takes the commands that are there, waiting for one if there is nothing to do. False: all is over.
     fn listen(&mut self) -> bool {
-        if self.active.is_empty() && self.waiting.is_empty() {
+        if self.is_idle() {
             match self.commands.blocking_recv() {
                 Some(command) => self.accept(command),
                 None => return false,
@@ -128,15 +137,27 @@ impl Scheduler {
                 Ok(command) => self.accept(command),
                 Err(mpsc::error::TryRecvError::Empty) => return true,
                 Err(mpsc::error::TryRecvError::Disconnected) => {
-                    return !(self.active.is_empty() && self.waiting.is_empty());
+                    return !self.is_idle();
                 }
             }
         }
     }
 
+    fn is_idle(&self) -> bool {
+        self.active.is_empty() && self.waiting.is_empty() && self.embeddings.is_empty()
+    }
+
     fn accept(&mut self, command: Command) {
         match command {
             Command::Generate(request, masks, events) => {
+                let rows = self.decoder.info().vocab_size;
+                let mut prompt = request.prompt.iter();
+                if let Some(id) = prompt.find(|&&id| rows > 0 && id as usize >= rows) {
+                    // Its own answer fails, not those that would share a step with it.
+                    let reason = format!("token {id} is outside the vocabulary of {rows}");
+                    let _ = events.try_send(Event::Failed(reason));
+                    return;
+                }
                 for (candidate, mask) in masks.into_iter().enumerate() {
                     let context = self.limits.context_tokens;
                     let sequence =
@@ -144,29 +165,57 @@ impl Scheduler {
                     self.waiting.push_back(sequence);
                 }
             }
-            Command::Embed(inputs, reply) => {
-                if !reply.is_closed() {
-                    let vectors = inputs.iter().map(|i| self.embed(i)).collect();
-                    // The caller may have gone meanwhile; then nobody misses the vectors.
-                    let _ = reply.send(vectors);
-                }
-            }
+            Command::Embed(texts, reply) => self.embeddings.push_back(Embedding {
+                vectors: Vec::with_capacity(texts.len()),
+                texts: texts.into_iter(),
+                reply,
+            }),
         }
+    }
+
+    /// Works out the vector of one text, so that answers wait for no more than that; false if there is none to do.
+    fn embed_next(&mut self) -> bool {
+        let Some(mut job) = self.embeddings.pop_front() else {
+            return false;
+        };
+        if job.reply.is_closed() {
+            return true;
+        }
+        let done = match job.texts.next() {
+            Some(text) => self.embed(&text).map(|vector| job.vectors.push(vector)),
+            None => Ok(()),
+        };
+        // The caller may have gone meanwhile; then nobody misses the vectors.
+        let _ = match done {
+            Err(reason) => job.reply.send(Err(reason)),
+            Ok(()) if job.texts.as_slice().is_empty() => job.reply.send(Ok(job.vectors)),
+            Ok(()) => {
+                self.embeddings.push_front(job);
+                return true;
+            }
+        };
+        true
     }
 
     /// Frees what ended or was cancelled; what it evaluated stays cached.
     fn retire(&mut self) {
+        let give_back = |blocks: &mut BlockCache, sequence: &mut Sequence| {
+            if let Some(table) = sequence.table.take() {
+                blocks.finish(table, &sequence.tokens[..sequence.evaluated]);
+            }
+        };
         for sequence in &mut self.active {
             sequence.flush();
-            if sequence.has_ended()
-                && let Some(table) = sequence.table.take()
-            {
-                self.blocks
-                    .finish(table, &sequence.tokens[..sequence.evaluated]);
+            if sequence.has_ended() {
+                give_back(&mut self.blocks, sequence);
             }
         }
-        let ended = self.active.extract_if(.., |s| s.is_over());
-        ended.for_each(|s| debug!(age_ms = s.age().as_millis() as u64, "answer ended"));
+        for mut sequence in self.active.extract_if(.., |s| s.is_over()) {
+            // Its reader may have left only now.
+            give_back(&mut self.blocks, &mut sequence);
+            let age_ms = sequence.age().as_millis() as u64;
+            debug!(age_ms, "answer ended");
+        }
         self.waiting.retain(|s| !s.is_over());
     }
 

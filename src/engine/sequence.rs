@@ -182,7 +182,9 @@ impl Sequence {
             self.end(StopReason::Length);
             return false;
         }
+        // A form may have forced more tokens at once than half of a context has.
         let dropped = (self.tokens.len() - keep).div_ceil(2);
+        let dropped = dropped.max(self.tokens.len() - context_tokens);
         self.tokens.drain(keep..keep + dropped);
         self.evaluated = 0;
         true

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use wick_models::{BLOCK_TOKENS, Decoder, DecoderInfo, Error, Gguf, Output, Segment, Tokenizer};
 
 use super::scheduler::{self, Command, Limits};
+use super::sequence::Sequence;
 use super::{Event, Generation, Sampling, StopReason, Usage};
 
 const VOCABULARY: usize = 257;
@@ -151,11 +152,15 @@ impl Decoder for Fake {
         Ok(&self.logits)
     }
 
-    fn hidden(&mut self, _: &[Segment<'_>]) -> Result<&[f32], Error> {
-        Err(Error::Batch {
-            segment: 0,
-            problem: "no hidden states".into(),
-        })
+    /// A token's state is its number.
+    fn hidden(&mut self, segments: &[Segment<'_>]) -> Result<&[f32], Error> {
+        self.logits.clear();
+        for segment in segments {
+            self.rows.fetch_add(segment.tokens.len(), Ordering::Relaxed);
+            let states = segment.tokens.iter().map(|&token| token as f32);
+            self.logits.extend(states);
+        }
+        Ok(&self.logits)
     }
 
     fn copy_block(&mut self, from: u32, to: u32) {
@@ -383,6 +388,16 @@ async fn moving_on_keeps_the_start_and_the_newer_half() {
     assert_eq!(text, want);
 }
 
+#[test]
+fn what_was_forced_beyond_the_context_goes_at_once() {
+    let (events, _reader) = mpsc::channel(1);
+    let mut sequence = Sequence::new(&request("abcd", 10), 0, 64, None, events);
+    sequence.tokens = (0..250).collect();
+    assert!(sequence.move_on(64));
+    let want: Vec<u32> = (0..4).chain(190..250).collect();
+    assert_eq!(sequence.tokens, want);
+}
+
 #[tokio::test]
 async fn a_stop_text_ends_the_answer_and_stays_hidden() {
     let setup = setup(512, 1, false);
@@ -428,6 +443,59 @@ async fn a_dropped_reader_frees_its_place() {
         waited.await.expect("the place is free").0,
         expected("next", 5)
     );
+}
+
+#[tokio::test]
+async fn readers_who_leave_at_any_moment_leave_their_blocks() {
+    let setup = setup(64, 1, false);
+    for moment in 0..300 {
+        let mut leaving = setup.send(request("leave", -1)).await;
+        if moment % 3 > 0 {
+            leaving.recv().await;
+        }
+        tokio::time::sleep(Duration::from_micros(moment % 7 * 30)).await;
+    }
+    let prompt = "z".repeat(40);
+    let text = setup.answer(request(&prompt, 20)).await.0;
+    assert_eq!(text, expected(&prompt, 20));
+}
+
+#[tokio::test]
+async fn texts_are_embedded_between_the_steps_of_answers() {
+    let setup = setup(512, 2, false);
+    let texts = |count: usize| vec![vec![2u32, 4, 9]; count];
+    let (reply, vectors) = oneshot::channel();
+    let command = Command::Embed(texts(3), reply);
+    assert!(setup.commands.send(command).await.is_ok());
+    let vectors = vectors.await.expect("a reply").expect("vectors");
+    assert_eq!(vectors, vec![vec![5.0]; 3]);
+
+    let (reply, mut vectors) = oneshot::channel();
+    let command = Command::Embed(texts(100_000), reply);
+    assert!(setup.commands.send(command).await.is_ok());
+    assert_eq!(setup.answer(request("now", 5)).await.0, expected("now", 5));
+    assert!(vectors.try_recv().is_err(), "all texts went first");
+    drop(vectors);
+    setup.answer(request("later", 5)).await;
+    let before = setup.rows.load(Ordering::Relaxed);
+    setup.answer(request("at last", 5)).await;
+    let done = setup.rows.load(Ordering::Relaxed) - before;
+    assert!(done < 20, "{done} rows for nobody");
+}
+
+#[tokio::test]
+async fn a_token_that_the_weights_do_not_know_fails_its_own_answer_only() {
+    let setup = setup(512, 2, false);
+    let running = setup.send(request("sound", 200)).await;
+    let unknown = Generation {
+        prompt: vec![1, VOCABULARY as u32],
+        ..request("", 5)
+    };
+    let Some(Event::Failed(reason)) = setup.send(unknown).await.recv().await else {
+        panic!("no failure")
+    };
+    assert!(reason.contains("token 257"), "{reason}");
+    assert_eq!(collect(running).await.0, expected("sound", 200));
 }
 
 #[tokio::test]

@@ -84,6 +84,18 @@ impl Message {
             ..Self::default()
         }
     }
+
+    /// Whether `next` is more of the same turn. Results of tools stand for themselves.
+    pub(super) fn goes_on_with(&self, next: &Message) -> bool {
+        self.role == next.role && next.role != "tool"
+    }
+
+    /// Adds more of the same turn.
+    pub(super) fn append(&mut self, next: &Message) {
+        self.content.push_str("\n\n");
+        self.content.push_str(&next.content);
+        self.tool_calls.extend_from_slice(&next.tool_calls);
+    }
 }
 
 /// One call of a tool, as an assistant turn carries it.

@@ -40,6 +40,11 @@ impl OutputParser {
             .is_none_or(ThinkingSplitter::in_content)
     }
 
+    /// What would end thoughts that are under way; empty where none are.
+    pub fn closing(&self) -> &str {
+        self.thinking.as_ref().map_or("", ThinkingSplitter::closing)
+    }
+
     /// Takes the next piece of output and returns what is decided by it. Calls get a fresh id.
     pub fn push(&mut self, text: &str) -> Vec<Piece> {
         let stretches = match &mut self.thinking {
@@ -125,6 +130,33 @@ mod tests {
             "{}",
             call.id
         );
+    }
+
+    #[test]
+    fn thoughts_under_way_can_be_closed() {
+        let mut parser = OutputParser::plain().with_thinking(ThinkingTags::default(), true);
+        let mut pieces = parser.push("half a thought <");
+        let closing = parser.closing().to_owned();
+        assert_eq!(closing, "</think>");
+        pieces.extend(parser.push(&closing));
+        assert!(parser.thinking_is_over() && parser.closing().is_empty());
+        pieces.extend(parser.push("{}"));
+        let all = |wanted: fn(&Piece) -> Option<&str>| -> String {
+            pieces.iter().filter_map(wanted).collect()
+        };
+        let thoughts = all(|piece| match piece {
+            Piece::Thinking(text) => Some(text),
+            _ => None,
+        });
+        let content = all(|piece| match piece {
+            Piece::Content(text) => Some(text),
+            _ => None,
+        });
+        assert_eq!(
+            (thoughts.as_str(), content.as_str()),
+            ("half a thought <", "{}")
+        );
+        assert_eq!(OutputParser::plain().closing(), "");
     }
 
     #[test]

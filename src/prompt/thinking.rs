@@ -65,6 +65,14 @@ impl ThinkingSplitter {
         matches!(self.state, State::AfterClose | State::Content)
     }
 
+    /// The tag that ends the thoughts; empty outside of them.
+    pub fn closing(&self) -> &str {
+        match self.state {
+            State::AfterOpen | State::Thinking => &self.tags.close,
+            State::BeforeOpen | State::AfterClose | State::Content => "",
+        }
+    }
+
     /// Takes the next piece of output and returns what is decided by it.
     pub fn push(&mut self, text: &str) -> Vec<Stretch> {
         self.buffer.push_str(text);

@@ -6,12 +6,14 @@
 
 mod grouping;
 mod message;
+mod names;
 mod rules;
 mod syntax;
 mod text;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
+use std::rc::Rc;
 
 use serde::Serialize;
 
@@ -26,6 +28,12 @@ use text::{Edit, Source};
 pub const MOST_CANDIDATES: usize = 3;
 /// Texts that are looked at in one search.
 const MOST_TEXTS: usize = 150;
+/// Bytes of the texts that are looked at in one search: a long text is dear to parse.
+const LOOKED_AT_BYTES: usize = 1 << 20;
+/// Bytes of the texts that are kept in one search; none is added beyond that.
+const KEPT_BYTES: usize = 8 << 20;
+/// Places of a text where one sort of edit is tried: each edit is a whole text.
+const MOST_PLACES: usize = 20;
 /// Edits of one candidate.
 const MOST_EDITS: usize = 6;
 /// A candidate may cost so much more than the best.
@@ -61,17 +69,7 @@ pub fn fix(sql: &str, schema: &Schema, message: Option<&str>) -> Fixes {
             problems,
         };
     }
-    let mut search = Search {
-        schema,
-        message: message.filter(|text| !text.trim().is_empty()),
-        waiting: BinaryHeap::new(),
-        texts: vec![State {
-            sql: sql.to_owned(),
-            changes: Vec::new(),
-        }],
-        seen: HashSet::from([sql.to_owned()]),
-    };
-    search.waiting.push(Reverse((0, 0)));
+    let mut search = Search::new(sql, schema, message);
     let mut fixes = Fixes {
         problems: search.problems(sql),
         candidates: Vec::new(),
@@ -86,7 +84,7 @@ pub fn fix(sql: &str, schema: &Schema, message: Option<&str>) -> Fixes {
 /// A text on the way to one that is sound.
 #[derive(Clone)]
 struct State {
-    sql: String,
+    sql: Rc<str>,
     changes: Vec<String>,
 }
 
@@ -96,10 +94,24 @@ struct Search<'a> {
     /// Costs of texts that were not looked at yet, with where they are.
     waiting: BinaryHeap<Reverse<(u32, usize)>>,
     texts: Vec<State>,
-    seen: HashSet<String>,
+    seen: HashSet<Rc<str>>,
+    kept_bytes: usize,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(sql: &str, schema: &'a Schema, message: Option<&'a str>) -> Search<'a> {
+        let mut search = Search {
+            schema,
+            message: message.filter(|text| !text.trim().is_empty()),
+            waiting: BinaryHeap::new(),
+            texts: Vec::new(),
+            seen: HashSet::new(),
+            kept_bytes: 0,
+        };
+        search.add(0, sql, Vec::new());
+        search
+    }
+
     /// What is wrong with a text, the database's own words last.
     fn problems(&self, sql: &str) -> Vec<String> {
         let mut problems: Vec<String> = match self.check(sql) {
@@ -136,12 +148,15 @@ impl Search<'_> {
         let mut found: Vec<Candidate> = Vec::new();
         let mut dearest = u32::MAX;
         let mut looked_at = 0;
+        let mut looked_at_bytes = 0;
         while let Some(Reverse((cost, at))) = self.waiting.pop() {
-            if cost > dearest || found.len() == MOST_CANDIDATES || looked_at == MOST_TEXTS {
+            let is_spent = looked_at == MOST_TEXTS || looked_at_bytes > LOOKED_AT_BYTES;
+            if cost > dearest || found.len() == MOST_CANDIDATES || is_spent {
                 break;
             }
-            looked_at += 1;
             let state = self.texts[at].clone();
+            looked_at += 1;
+            looked_at_bytes += state.sql.len();
             let edits = self.edits(&state);
             if edits.is_empty()
                 && !state.changes.is_empty()
@@ -149,7 +164,7 @@ impl Search<'_> {
             {
                 dearest = dearest.min(cost + SLACK);
                 found.push(Candidate {
-                    sql: state.sql,
+                    sql: state.sql.to_string(),
                     changes: state.changes,
                 });
                 continue;
@@ -164,17 +179,25 @@ impl Search<'_> {
     }
 
     fn push(&mut self, cost: u32, state: &State, edit: Edit) {
-        if edit.sql.len() > LIMIT_BYTES || !self.seen.insert(edit.sql.clone()) {
+        if edit.sql.len() > LIMIT_BYTES || self.seen.contains(edit.sql.as_str()) {
             return;
         }
         let mut changes = state.changes.clone();
         changes.push(edit.reason);
-        self.texts.push(State {
-            sql: edit.sql,
-            changes,
-        });
-        self.waiting
-            .push(Reverse((cost + edit.cost, self.texts.len() - 1)));
+        self.add(cost + edit.cost, &edit.sql, changes);
+    }
+
+    /// Keeps a text to be looked at, if there is room for it.
+    fn add(&mut self, cost: u32, sql: &str, changes: Vec<String>) {
+        let size_bytes = sql.len() + changes.iter().map(String::len).sum::<usize>();
+        if self.kept_bytes + size_bytes > KEPT_BYTES {
+            return;
+        }
+        self.kept_bytes += size_bytes;
+        let sql: Rc<str> = sql.into();
+        self.seen.insert(Rc::clone(&sql));
+        self.waiting.push(Reverse((cost, self.texts.len())));
+        self.texts.push(State { sql, changes });
     }
 
     /// What can be done about a text; nothing if it is sound.
@@ -201,8 +224,8 @@ impl Search<'_> {
     /// Names that exist in the place of those that do not.
     fn renamings(&self, source: &Source<'_>, problems: &[Problem]) -> Vec<Edit> {
         let mut edits = Vec::new();
-        for problem in problems {
-            edits.extend(syntax::of_problem(source, self.schema, problem));
+        for problem in problems.iter().take(MOST_PLACES) {
+            edits.extend(names::of_problem(source, self.schema, problem));
         }
         if let Ok(done) = repair(source.sql, self.schema)
             && !done.changes.is_empty()

@@ -2,6 +2,7 @@
 
 mod details;
 mod kinds;
+mod model;
 mod plan;
 mod write;
 
@@ -10,7 +11,8 @@ use serde::Serialize;
 use super::{Dialect, Schema, SqlError};
 
 use details::Details;
-use plan::{Model, plan};
+use model::Model;
+use plan::plan;
 
 /// How to get from one schema to another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -24,6 +24,8 @@ const READY: usize = 256;
 const NAME_BYTES: usize = 64;
 /// Prefix of variables that a connection may be taken from.
 const VARIABLES: &str = "WICK_SQL_";
+/// What comes after such a name in the variable that lists the tenants who may, by commas.
+const TENANTS: &str = "_TENANTS";
 
 /// What is kept of a schema.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -261,7 +263,7 @@ impl Schemas {
     /// and may lead anywhere.
     ///
     /// # Errors
-    /// A secret that does not open, or a variable that is not set.
+    /// A secret that does not open, or a variable that is not set or not for this tenant.
     pub fn database(
         &self,
         tenant: &str,
@@ -275,17 +277,25 @@ impl Schemas {
                 (vault.open(&place(tenant, name), sealed)?, reach.clone())
             }
             Connection::Variable(variable) => {
-                let read = self
-                    .settings
-                    .variable
-                    .filter(|_| variable.starts_with(VARIABLES));
-                let value = read.and_then(|read| read(variable));
+                let value = self.variable(tenant, variable);
                 let value = value.ok_or_else(|| RegistryError::Variable(variable.clone()))?;
                 (value, Reach::anywhere())
             }
         };
         let address = Address::parse(&text, self.settings.sqlite_dir.as_deref())?;
         Ok(database::open(address, reach))
+    }
+
+    /// The address that a variable holds, for a tenant who may connect with it: any, or those of its list where there
+    /// is one. A list is no address.
+    fn variable(&self, tenant: &str, variable: &str) -> Option<String> {
+        let read = self.settings.variable?;
+        if variable.strip_prefix(VARIABLES)?.ends_with(TENANTS) {
+            return None;
+        }
+        let listed = read(&format!("{variable}{TENANTS}"));
+        let may = listed.is_none_or(|tenants| tenants.split(',').any(|name| name.trim() == tenant));
+        read(variable).filter(|_| may)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Arc<Ready>>> {
@@ -347,7 +357,12 @@ mod tests {
             vault: Some(Vault::new("0123456789abcdef0123456789abcdef")),
             sqlite_dir: Some(folder.to_owned()),
             variable: Some(|name| {
-                (name == "WICK_SQL_SHOP").then(|| "postgres://u:pw@localhost/x".to_owned())
+                let value = match name {
+                    "WICK_SQL_SHOP" | "WICK_SQL_BANK" => "postgres://u:pw@localhost/x",
+                    "WICK_SQL_BANK_TENANTS" => "acme, other",
+                    _ => return None,
+                };
+                Some(value.to_owned())
             }),
         })
     }
@@ -451,5 +466,27 @@ mod tests {
             error.contains("WICK_SECRET_KEY") && !error.contains("hunter2"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_variable_can_be_for_some_tenants_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let schemas = schemas(folder.path());
+        let open = |tenant: &str, variable: &str| {
+            let connection = Connection::Variable(variable.to_owned());
+            let opened = schemas.database(tenant, "shop", &connection, &Reach::public());
+            opened.map(drop).map_err(|error| error.to_string())
+        };
+        for tenant in ["acme", "other"] {
+            assert_eq!(open(tenant, "WICK_SQL_BANK"), Ok(()));
+        }
+        let unset = open("acme", "WICK_SQL_NONE").unwrap_err();
+        for tenant in ["evil", "acm", "acme, other", ""] {
+            let refused = open(tenant, "WICK_SQL_BANK").unwrap_err();
+            assert_eq!(refused, unset.replace("NONE", "BANK"), "{tenant}");
+            assert_eq!(open(tenant, "WICK_SQL_SHOP"), Ok(()), "{tenant}");
+        }
+        let refused = open("acme", "WICK_SQL_BANK_TENANTS").unwrap_err();
+        assert_eq!(refused, unset.replace("NONE", "BANK_TENANTS"));
     }
 }

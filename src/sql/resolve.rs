@@ -23,6 +23,11 @@ use scope::{Columns, Named, Scope};
 
 /// Names offered in the place of one that does not exist.
 const NEAREST: usize = 3;
+/// Problems of a statement that such names are looked for: each takes a look at every name there is.
+const PROPOSALS: usize = 50;
+/// Bytes of all lists of columns of a statement, each counted where it is made and where a common table expression
+/// stands in `FROM`. What comes after that counts as not known.
+const LISTS_BYTES: usize = 8 << 20;
 
 /// What the names of a statement stand for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -147,6 +152,7 @@ pub fn resolve(statement: &Statement, schema: &Schema) -> Resolution {
     let mut resolver = Resolver {
         schema,
         found: Resolution::default(),
+        left_bytes: LISTS_BYTES,
     };
     resolver.statement(statement);
     let mut found = resolver.found;
@@ -162,6 +168,8 @@ pub fn resolve(statement: &Statement, schema: &Schema) -> Resolution {
 struct Resolver<'s> {
     schema: &'s Schema,
     found: Resolution,
+    /// What lists of columns may still take.
+    left_bytes: usize,
 }
 
 /// Common table expressions in sight, the inner ones last.
@@ -244,7 +252,7 @@ impl<'s> Resolver<'s> {
                 if with.recursive {
                     let columns = match renamed.as_slice() {
                         [] => self.anchor(&cte.query, &ctes, outer),
-                        names => Columns::Known(names.to_vec()),
+                        names => Columns::of(names.iter().cloned()),
                     };
                     let name = name.clone();
                     ctes.push(Named { name, columns });
@@ -326,6 +334,30 @@ impl<'s> Resolver<'s> {
         self.schema.fold(&ident.value, ident.quote_style.is_some())
     }
 
+    /// The columns, unless the statement has too many in all.
+    fn listed(&mut self, columns: Columns) -> Columns {
+        match self.left_bytes.checked_sub(columns.size_bytes()) {
+            Some(left_bytes) => {
+                self.left_bytes = left_bytes;
+                columns
+            }
+            None => Columns::TooMany,
+        }
+    }
+
+    /// Names like the wanted one, the likest first; none once enough problems have them.
+    fn nearest<'n>(&self, wanted: &str, names: impl IntoIterator<Item = &'n str>) -> Vec<String> {
+        match self.proposes() {
+            true => nearest(wanted, names, NEAREST),
+            false => Vec::new(),
+        }
+    }
+
+    /// Whether the next problem is told with what it may have meant.
+    fn proposes(&self) -> bool {
+        self.found.problems.len() < PROPOSALS
+    }
+
     /// Puts a table of the schema into a scope.
     fn table(&mut self, name: &ObjectName, alias: Option<&Ident>, scope: &mut Scope<'_>) {
         let parts = super::ddl::stored_parts(self.schema.dialect, name);
@@ -347,14 +379,17 @@ impl<'s> Resolver<'s> {
         match table {
             Some(table) => {
                 self.found.tables.insert(table.full_name());
-                scope.add_table(goes_by, table);
+                let names = table.columns.iter().map(|column| column.name.clone());
+                let columns = self.listed(Columns::of(names));
+                scope.add_table(goes_by, table, columns);
             }
             None => {
                 let names = schema.tables.iter().map(|table| table.name.as_str());
+                let nearest = self.nearest(&last, names);
                 let span = last_ident(name).map_or_else(Span::empty, |ident| ident.span);
                 self.found.problems.push(Problem {
                     kind: ProblemKind::UnknownTable,
-                    nearest: nearest(&last, names, NEAREST),
+                    nearest,
                     name: wanted,
                     span,
                 });

@@ -18,6 +18,10 @@ use rows::{Made, Maker};
 
 /// Rows of a table at most.
 pub const MOST_ROWS: usize = 10_000;
+/// Values of all rows of all tables at most; keys count like columns.
+const MOST_VALUES: usize = 1_000_000;
+/// Bytes of all texts at most. Where they are long, tables get fewer rows.
+const MOST_BYTES: usize = 32 << 20;
 /// Rows of one statement.
 const BATCH: usize = 100;
 
@@ -30,11 +34,20 @@ pub struct TestData {
     pub warnings: Vec<String>,
 }
 
-/// Makes `rows` rows for each table, [`MOST_ROWS`] at most. The same seed gives the same rows.
+/// Rows that each table can get: [`MOST_ROWS`], or fewer where all tables together have very many columns.
+pub fn most_rows(schema: &Schema) -> usize {
+    let tables = schema.tables.iter();
+    let width = tables.map(|table| table.columns.len() + table.uniques.len() + table.indexes.len());
+    let width: usize = width.sum();
+    (MOST_VALUES / width.max(1)).clamp(1, MOST_ROWS)
+}
+
+/// Makes `rows` rows for each table, [`most_rows`] at most. The same seed gives the same rows.
 pub fn testdata(schema: &Schema, rows: usize, seed: u64) -> TestData {
     let mut filler = Filler {
         schema,
-        rows: rows.min(MOST_ROWS),
+        rows: rows.min(most_rows(schema)),
+        left_bytes: MOST_BYTES,
         random: ChaCha8Rng::seed_from_u64(seed),
         made: HashMap::new(),
         later: Vec::new(),
@@ -85,6 +98,8 @@ fn may_be_null(table: &Table, columns: &[String]) -> bool {
 struct Filler<'a> {
     schema: &'a Schema,
     rows: usize,
+    /// What texts may still take.
+    left_bytes: usize,
     random: ChaCha8Rng,
     made: HashMap<usize, Made>,
     /// `UPDATE`s that close circles of foreign keys.
@@ -96,15 +111,22 @@ impl Filler<'_> {
     fn fill(&mut self, at: usize) {
         let table = &self.schema.tables[at];
         let mut maker = Maker::new(self.schema, at, &self.made, &mut self.random);
+        let mut is_full = false;
         for row in 0..self.rows {
-            if !maker.make_row(row) {
+            is_full = maker.size_bytes() >= self.left_bytes;
+            if is_full || !maker.make_row(row) {
                 break;
             }
         }
+        self.left_bytes = self.left_bytes.saturating_sub(maker.size_bytes());
         let (made, mut warnings) = maker.finish();
         if made.rows.len() < self.rows {
+            let reason = match is_full {
+                true => format!("all texts together take {MOST_BYTES} bytes at most"),
+                false => "its keys and checks allow no more, or they were not found".to_owned(),
+            };
             warnings.push(format!(
-                "{} got {} of {} rows: its keys and checks allow no more, or they were not found",
+                "{} got {} of {} rows: {reason}",
                 table.full_name(),
                 made.rows.len(),
                 self.rows

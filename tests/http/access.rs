@@ -144,3 +144,34 @@ async fn foreign_host_names_are_refused_on_a_loopback() {
         assert_eq!(answer.status, status, "{host}");
     }
 }
+
+#[tokio::test]
+async fn a_page_whose_name_was_led_here_is_not_this_machine() {
+    let server = Server::start_everywhere();
+    let ask = async |method: Method, path: &str, host: &str| {
+        let request = server
+            .http
+            .request(method, format!("{}{path}", server.url))
+            .header("host", host)
+            .header("origin", format!("http://{host}"))
+            .body(json!({"message": "hi"}).to_string());
+        Answer::read(request.send().await.unwrap()).await
+    };
+    for host in ["localhost:11434", "127.0.0.1:11434", "wick.localhost"] {
+        let answer = ask(Method::GET, "/ai/models", host).await;
+        assert_eq!(answer.status, StatusCode::OK, "{host}");
+    }
+    let evil = "evil.test:11434";
+    for (method, path) in [
+        (Method::GET, "/ai/models"),
+        (Method::POST, "/coach/chat"),
+        (Method::POST, "/api/chat"),
+    ] {
+        let (status, text) = ask(method, path, evil).await.error();
+        assert_eq!(status, 403, "{path}");
+        assert!(text.contains("only this machine"), "{text}");
+    }
+    // Ollama's own routes are as open as Ollama has them.
+    let tags = ask(Method::GET, "/api/tags", evil).await;
+    assert_eq!(tags.status, StatusCode::OK);
+}

@@ -1,5 +1,7 @@
 //! `/ai/generate` and `/ai/models`.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -76,6 +78,35 @@ async fn answers_stream_as_events_and_end_with_the_whole() {
         ("result", &json!("Hello there!"))
     );
     assert_eq!(keys(&last.1).len(), 6);
+}
+
+#[tokio::test]
+async fn a_stream_ends_in_time_and_frees_its_place_though_nobody_reads() {
+    let server = Server::start_with(&[
+        ("WICK_ASSIST_MODEL", "listener"),
+        ("WICK_ASSIST_TIMEOUT", "2"),
+        ("OLLAMA_NUM_PARALLEL", "1"),
+    ]);
+    let template = json!({"template": PLAIN});
+    server.create("listener", &gguf::listener(), template).await;
+    // The model is in memory then, and all of the time is for the words.
+    let hello = json!({"model": "listener", "prompt": "<|hello|>", "stream": false});
+    let said = server.post("/api/generate", hello.clone()).await.json();
+    assert_eq!(said["response"], "Hello there!");
+    let endless = json!({"prompt": "<|story|>", "max_tokens": 32_768, "stream": true});
+    let request = server.http.post(format!("{}/ai/generate", server.url));
+    let stalled = request.body(endless.to_string()).send().await.unwrap();
+    assert_eq!(stalled.status(), 200);
+    let next = server.post("/api/generate", hello);
+    let next = tokio::time::timeout(Duration::from_secs(60), next).await;
+    let next = next.expect("the place is free").json();
+    assert_eq!(next["response"], "Hello there!");
+    let text = Answer::read(stalled).await.text;
+    let last = text.trim_end().rsplit("\n\n").next().unwrap();
+    assert!(
+        last.starts_with("event: error") && last.contains("longer than 2 seconds"),
+        "{last}"
+    );
 }
 
 #[tokio::test]

@@ -47,6 +47,40 @@ const CHAT_KEYS: [&str; 8] = [
     "total_duration_ms",
 ];
 
+/// Where there is room for one model, the one that finds passages leaves before the one that writes comes, and whoever
+/// holds the latter is not kept waiting by those who want it in another way.
+#[cfg(feature = "rag")]
+#[tokio::test]
+async fn room_for_one_model_is_enough() {
+    let server = server_with(&[
+        ("OLLAMA_MAX_LOADED_MODELS", "1"),
+        ("WICK_EMBED_MODEL", "vectors"),
+        ("WICK_ASSIST_TIMEOUT", "30"),
+    ])
+    .await;
+    server.create("vectors", &gguf::encoder(), json!({})).await;
+    let document = json!({"title": "Sky", "text": "Why is the sky blue?"});
+    let begun = server.post("/rag/documents", document).await;
+    assert_eq!(crate::rag::end_of(&server, &begun).await["state"], "done");
+    let ask = |number: usize| {
+        let message = format!("Why is the sky blue {number}?");
+        server.post("/coach/chat", json!({"message": message}))
+    };
+    let disturb = |number: usize| {
+        let options = json!({"num_ctx": 1024 + number % 2 * 64, "num_predict": 1});
+        let request =
+            json!({"model": "filler", "prompt": "x", "stream": false, "options": options});
+        server.post("/api/generate", request)
+    };
+    let (coach, others) = tokio::join!(
+        futures_util::future::join_all((0..3).map(ask)),
+        futures_util::future::join_all((0..6).map(disturb)),
+    );
+    for answer in coach.into_iter().chain(others) {
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_message_is_answered_with_all_its_fields_by_both_names() {
     let server = server().await;

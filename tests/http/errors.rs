@@ -11,6 +11,18 @@ const LONG_CONTEXT: &str = "the prompt is longer than the context length current
                             a model with a longer context length";
 
 #[tokio::test]
+async fn adapters_are_refused_rather_than_left_out() {
+    let server = Server::start();
+    let digest = server.upload(&gguf::adapter()).await;
+    let adapters = json!({"adapters": {"a.gguf": digest}, "template": PLAIN});
+    server.create("tuned", &gguf::parrot(None), adapters).await;
+    let request = json!({"model": "tuned", "prompt": "<|hello|>"});
+    let (status, text) = server.post("/api/generate", request).await.error();
+    let want = "registry.ollama.ai/library/tuned:latest does not support LoRA adapters";
+    assert_eq!((status, text.as_str()), (400, want));
+}
+
+#[tokio::test]
 async fn each_route_has_its_words_for_a_missing_model() {
     let server = Server::start();
     let m = json!({"model": "Nobody"});

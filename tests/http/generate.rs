@@ -356,6 +356,29 @@ async fn the_answer_after_thoughts_is_held_to_its_form() {
 }
 
 #[tokio::test]
+async fn thoughts_that_do_not_end_are_followed_by_the_form_all_the_same() {
+    let server = Server::with_parrot(THINKING).await;
+    let schema = json!({
+        "type": "object", "properties": {"b": {"type": "integer"}}, "required": ["b"],
+    });
+    let options = json!({"num_predict": 40, "temperature": 0});
+    let whole = server
+        .say(json!({"prompt": "<|musing|>", "format": schema, "options": options}))
+        .await;
+    assert_eq!(whole["thinking"].as_str().unwrap().trim(), "no end");
+    let text = whole["response"].as_str().unwrap();
+    assert!(text.starts_with('{'), "{text:?}");
+}
+
+#[tokio::test]
+async fn a_form_that_cannot_be_read_is_refused_before_any_thought() {
+    let server = Server::with_parrot(THINKING).await;
+    let request = json!({"model": "parrot", "prompt": "<|wisdom|>", "format": {"type": "nothing"}});
+    let (status, text) = server.post("/api/generate", request).await.error();
+    assert_eq!(status, 400, "{text}");
+}
+
+#[tokio::test]
 async fn an_empty_prompt_loads_and_keep_alive_zero_unloads() {
     let server = Server::with_parrot(PLAIN).await;
     let load = server

@@ -26,7 +26,7 @@ const BYTE: i32 = 6;
 pub(crate) type Script = (&'static str, &'static [&'static str], bool);
 
 /// What the parrot says after each trigger.
-const SCRIPTS: [Script; 12] = [
+const SCRIPTS: [Script; 13] = [
     ("<|hello|>", &["Hello", "▁there", "!"], false),
     ("<|story|>", &["Once", "▁upon", "▁a", "▁time", "▁and"], true),
     (
@@ -66,6 +66,7 @@ const SCRIPTS: [Script; 12] = [
         &["<think>▁", "a▁form", "</think>▁", "{\"b\":", "▁2}"],
         false,
     ),
+    ("<|musing|>", &["<think>▁", "no▁end"], false),
     ("<|middle|>", &["return", "▁x"], false),
     (
         "<|page|>",
@@ -335,6 +336,14 @@ fn hatch(
         let nothing = vec![0.0; shape[0] * shape[1]];
         file.tensor(&format!("blk.0.{name}.weight"), &shape, nothing);
     }
+    file.bytes()
+}
+
+/// What changes a Llama a little; there is nothing in it.
+pub(crate) fn adapter() -> Vec<u8> {
+    let mut file = File::new("llama");
+    file.text("general.type", "adapter");
+    file.tensor("blk.0.attn_q.weight.lora_a", &[32, 1], vec![0.0; 32]);
     file.bytes()
 }
 

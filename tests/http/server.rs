@@ -70,9 +70,19 @@ impl Server {
 
     /// With a home folder that holds something already.
     pub(crate) fn start_in(folder: TempDir, variables: &[(&str, &str)]) -> Server {
+        Server::start_on("127.0.0.1:0", folder, variables)
+    }
+
+    /// On all addresses of this machine.
+    pub(crate) fn start_everywhere() -> Server {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Server::start_on("0.0.0.0:0", folder, &[])
+    }
+
+    fn start_on(address: &str, folder: TempDir, variables: &[(&str, &str)]) -> Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wick"));
         command
-            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(["serve", "--listen", address])
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .env("HOME", folder.path())
@@ -108,12 +118,18 @@ impl Server {
         server
     }
 
+    /// Uploads a file; its digest.
+    pub(crate) async fn upload(&self, file: &[u8]) -> String {
+        let digest = format!("sha256:{}", hex::encode(Sha256::digest(file)));
+        let upload = self.http.post(format!("{}/api/blobs/{digest}", self.url));
+        let status = upload.body(file.to_vec()).send().await.unwrap().status();
+        assert!(status == 201 || status == 200, "{status}");
+        digest
+    }
+
     /// Uploads weights and makes a model of them.
     pub(crate) async fn create(&self, name: &str, weights: &[u8], more: Value) {
-        let digest = format!("sha256:{}", hex::encode(Sha256::digest(weights)));
-        let upload = self.http.post(format!("{}/api/blobs/{digest}", self.url));
-        let status = upload.body(weights.to_vec()).send().await.unwrap().status();
-        assert!(status == 201 || status == 200, "{status}");
+        let digest = self.upload(weights).await;
         let mut request = json!({"model": name, "files": {"model.gguf": digest}, "stream": false});
         request
             .as_object_mut()

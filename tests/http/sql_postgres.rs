@@ -218,6 +218,32 @@ async fn a_session_takes_its_share_and_no_more() {
 }
 
 #[tokio::test]
+async fn strings_end_where_the_guard_sees_their_end() {
+    let Some(Setup { server, postgres }) = setup().await else {
+        return;
+    };
+    // An address and a role that have `\'` stand for a quote within a string.
+    let option = "options=-c%20standard_conforming_strings%3Doff";
+    let address = format!("{}?{option}", postgres.address("reader"));
+    let body = json!({"connection": address, "execute": true});
+    let made = put(&server, "address", body).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    postgres
+        .psql("ALTER ROLE reader SET standard_conforming_strings = off")
+        .expect("the role is changed");
+    let sql = r"SELECT 'a\\b' AS two, '\' AS one, ' || name || ' AS text FROM users WHERE id = 1";
+    for schema in ["address", "shop"] {
+        let answer = run(&server, schema, sql).await;
+        assert_eq!(answer.status, 200, "{schema}: {answer:?}");
+        assert_eq!(
+            answer.json()["rows"][0],
+            json!({"two": r"a\\b", "one": r"\", "text": " || name || "}),
+            "{schema}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_statement_the_database_refuses_is_mended() {
     let Some(Setup {
         server,

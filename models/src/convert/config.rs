@@ -54,8 +54,20 @@ impl BertConfig {
                 return Err(Error::malformed(&path, field, problem));
             }
         }
+        let sizes = [
+            ("hidden_size", config.hidden_size),
+            ("intermediate_size", config.intermediate_size),
+            ("num_hidden_layers", config.num_hidden_layers),
+            ("num_attention_heads", config.num_attention_heads),
+            ("max_position_embeddings", config.max_position_embeddings),
+            ("type_vocab_size", config.type_vocab_size),
+            ("vocab_size", config.vocab_size),
+        ];
+        if let Some((field, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
+            return Err(Error::malformed(&path, field, "0 is not a size"));
+        }
         let heads = config.num_attention_heads;
-        if heads == 0 || config.hidden_size == 0 || !config.hidden_size.is_multiple_of(heads) {
+        if !config.hidden_size.is_multiple_of(heads) {
             let problem = format!(
                 "{} values do not divide between {heads} heads",
                 config.hidden_size

@@ -244,6 +244,27 @@ fn what_does_not_fit_is_named() {
 }
 
 #[test]
+fn a_size_of_zero_is_named() {
+    for field in [
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "max_position_embeddings",
+        "type_vocab_size",
+        "vocab_size",
+    ] {
+        let mut tiny = Tiny::new();
+        tiny.config[field] = 0.into();
+        let error = tiny.error();
+        assert!(
+            error.contains(&format!("config.json: {field}: 0 is not a size")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_folder_without_files_is_named() {
     let temp = tempfile::tempdir().unwrap();
     let out = temp.path().join("out.gguf");

@@ -3,6 +3,7 @@
 use wick_kernels::{EncoderAttention, Kernels, Pairing, Projection, Scratch, Weight};
 
 use crate::decoder::LoadOptions;
+use crate::native::MAX_BATCH_TOKENS;
 use crate::pool::{Pool, for_each};
 use crate::spec::{Keys, Rope, RopeTable, vocab_size};
 use crate::weights::{LayerNorm, Linear, Loader, bad_tensor};
@@ -30,6 +31,8 @@ pub(super) struct Bert {
 struct Shape {
     embedding_length: usize,
     feed_forward_length: usize,
+    /// Layers have a gate (Nomic).
+    gated: bool,
     heads: usize,
     vocab_size: usize,
     context_tokens: usize,
@@ -54,14 +57,18 @@ struct Layer {
     final_norm: LayerNorm,
 }
 
+/// One row per token of a batch in each of them.
 #[derive(Default)]
 struct Buffers {
+    /// Rows there is memory for.
+    rows: usize,
     hidden: Vec<f32>,
     normed: Vec<f32>,
     q: Vec<f32>,
     k: Vec<f32>,
     v: Vec<f32>,
     mixed: Vec<f32>,
+    /// Empty where layers have no gate.
     gate: Vec<f32>,
     up: Vec<f32>,
 }
@@ -121,6 +128,7 @@ impl Bert {
             mixed,
             gate,
             up,
+            ..
         } = &self.buffers;
         let floats: usize = [hidden, normed, q, k, v, mixed, gate, up]
             .iter()
@@ -144,7 +152,7 @@ impl Bert {
             }
         }
         let rows = texts.iter().map(|text| text.len()).sum();
-        self.buffers.resize(&self.shape, rows);
+        self.buffers.resize(&self.shape, rows)?;
         self.embed(texts);
         for index in 0..self.layers.len() {
             self.attend(index, texts, rows);
@@ -340,6 +348,7 @@ impl Shape {
         let shape = Shape {
             embedding_length: keys.size("embedding_length", MAX_WIDTH)?,
             feed_forward_length: keys.size("feed_forward_length", MAX_WIDTH)?,
+            gated: gguf.architecture() == "nomic-bert",
             heads: keys.size("attention.head_count", MAX_WIDTH)?,
             vocab_size: vocab_size(gguf)?,
             context_tokens: keys.size("context_length", MAX_WIDTH)?,
@@ -369,14 +378,16 @@ impl Layer {
                 linear("attn_v", width, width)?,
             ],
         };
-        let gated = loader.gguf.architecture() == "nomic-bert";
         Ok(Layer {
             q,
             k,
             v,
             output: linear("attn_output", width, width)?,
             output_norm: loader.layer_norm(&name("attn_output_norm"), width)?,
-            gate: gated.then(|| linear("ffn_gate", wide, width)).transpose()?,
+            gate: shape
+                .gated
+                .then(|| linear("ffn_gate", wide, width))
+                .transpose()?,
             up: linear("ffn_up", wide, width)?,
             down: linear("ffn_down", width, wide)?,
             final_norm: loader.layer_norm(&name("layer_output_norm"), width)?,
@@ -401,8 +412,29 @@ impl Layer {
 }
 
 impl Buffers {
-    fn resize(&mut self, shape: &Shape, rows: usize) {
+    /// Makes all of them `rows` rows long; an error where memory for them cannot be had.
+    fn resize(&mut self, shape: &Shape, rows: usize) -> Result<(), Error> {
+        let fail = |problem| Error::Reserve {
+            blocks: 0,
+            batch_tokens: rows,
+            problem,
+        };
+        if rows > MAX_BATCH_TOKENS {
+            return Err(fail("the step is too wide"));
+        }
         let (width, wide) = (shape.embedding_length, shape.feed_forward_length);
+        let gate_width = if shape.gated { wide } else { 0 };
+        let widths = [width, width, width, width, width, width, gate_width, wide];
+        if rows > self.rows {
+            // The old ones go first, so that both are never held at once.
+            *self = Buffers::default();
+            // The kernels bring the input of a product into a form of their own, about as large.
+            let per_row = widths.iter().sum::<usize>() + width.max(wide);
+            Vec::<f32>::new()
+                .try_reserve_exact(rows.saturating_mul(per_row))
+                .map_err(|_| fail("not enough memory"))?;
+            self.rows = rows;
+        }
         let Buffers {
             hidden,
             normed,
@@ -412,19 +444,13 @@ impl Buffers {
             mixed,
             gate,
             up,
+            ..
         } = self;
-        for (buffer, len) in [
-            (hidden, width),
-            (normed, width),
-            (q, width),
-            (k, width),
-            (v, width),
-            (mixed, width),
-            (gate, wide),
-            (up, wide),
-        ] {
-            buffer.resize(rows * len, 0.0);
+        let buffers = [hidden, normed, q, k, v, mixed, gate, up];
+        for (buffer, width) in buffers.into_iter().zip(widths) {
+            buffer.resize(rows * width, 0.0);
         }
+        Ok(())
     }
 }
 
@@ -465,5 +491,83 @@ fn add_bias(kernels: &Kernels, linear: &Linear, rows: &mut [f32]) {
     if let Some(bias) = &linear.bias {
         rows.chunks_exact_mut(bias.len())
             .for_each(|row| kernels.add(row, bias));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wick_kernels::QuantType;
+
+    use super::*;
+
+    const WIDTH: usize = 32;
+    const WIDE: usize = 64;
+
+    /// A model of no layers: its buffers are all that depends on `feed_forward_length`.
+    fn layerless() -> Bert {
+        let (kernels, pool) = (Kernels::best(), Pool::new(1));
+        let zeros = |rows: usize| {
+            let bytes = vec![0u8; rows * WIDTH * size_of::<f32>()];
+            let packed = kernels.pack(QuantType::F32, rows, WIDTH, &bytes, &pool);
+            packed.unwrap()
+        };
+        Bert {
+            shape: Shape {
+                embedding_length: WIDTH,
+                feed_forward_length: WIDE,
+                gated: false,
+                heads: 1,
+                vocab_size: 2,
+                context_tokens: 8,
+                norm_epsilon: 1e-12,
+            },
+            embedding: zeros(2),
+            positions: Positions::Learned(zeros(8)),
+            token_type: None,
+            embedding_norm: LayerNorm {
+                weight: vec![1.0; WIDTH],
+                bias: vec![0.0; WIDTH],
+            },
+            layers: Vec::new(),
+            kernels,
+            scratch: Scratch::default(),
+            buffers: Buffers::default(),
+            pool,
+        }
+    }
+
+    #[test]
+    fn a_batch_beyond_memory_is_refused_and_a_small_one_works_again() {
+        let mut bert = layerless();
+        let small = |bert: &mut Bert| {
+            bert.shape.feed_forward_length = WIDE;
+            assert_eq!(bert.states(&[&[0, 1]]).unwrap().len(), 2 * WIDTH);
+        };
+        small(&mut bert);
+        for (tokens, feed_forward_length, words) in [
+            (3, usize::MAX >> 4, "not enough memory"),
+            (MAX_BATCH_TOKENS + 1, WIDE, "the step is too wide"),
+        ] {
+            bert.shape.feed_forward_length = feed_forward_length;
+            let text = vec![1u32; tokens];
+            let error = bert.states(&[&text]).unwrap_err().to_string();
+            assert!(
+                error.contains(words) && error.contains(&tokens.to_string()),
+                "{error}"
+            );
+            small(&mut bert);
+        }
+    }
+
+    #[test]
+    fn a_gate_has_a_buffer_only_where_layers_have_one() {
+        for (gated, gate_len) in [(false, 0), (true, 5 * WIDE)] {
+            let mut bert = layerless();
+            bert.shape.gated = gated;
+            bert.states(&[&[0, 1, 0], &[1, 1]]).unwrap();
+            let Buffers { gate, up, .. } = &bert.buffers;
+            assert_eq!((gate.len(), up.len()), (gate_len, 5 * WIDE));
+            assert_eq!(gate.capacity() > 0, gated);
+        }
     }
 }

@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::{bert, nomic_bert};
 use serde::Deserialize;
-use wick_kernels::Kernels;
+use wick_kernels::{BLOCK_TOKENS, Kernels};
 use wick_models::{
     Encoder, FloatType, Gguf, LoadOptions, Output, Pooling, Segment, convert_bert, is_encoder,
     load_decoder,
@@ -259,20 +259,24 @@ fn pooling_follows_the_file() {
 }
 
 /// A Qwen3 that was trained to embed: the hidden state of the last token.
-#[test]
-fn a_decoder_with_a_pooling_embeds() {
-    let shape = Shape {
+fn embedding_decoder() -> Tiny {
+    let mut tiny = Tiny::decoder(&Shape {
         architecture: "qwen3",
         tied: true,
         ..LLAMA
-    };
-    let mut tiny = Tiny::decoder(&shape);
+    });
     tiny.set("qwen3.pooling_type", Value::U32(3));
+    tiny
+}
+
+#[test]
+fn a_decoder_with_a_pooling_embeds() {
+    let tiny = embedding_decoder();
     let mut encoder = encoder(&tiny, Kernels::best());
     let texts = [
-        tokens(40, shape.vocab, 1),
-        tokens(3, shape.vocab, 2),
-        tokens(64, shape.vocab, 3),
+        tokens(40, LLAMA.vocab, 1),
+        tokens(3, LLAMA.vocab, 2),
+        tokens(64, LLAMA.vocab, 3),
     ];
     let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
     let vectors = encoder.embed(&texts).unwrap();
@@ -287,7 +291,54 @@ fn a_decoder_with_a_pooling_embeds() {
             output: Output::None,
         };
         let states = decoder.hidden(&[segment]).unwrap();
-        assert!(cosine(vector, &states[states.len() - shape.width..]) > 0.999_999);
+        assert!(cosine(vector, &states[states.len() - LLAMA.width..]) > 0.999_999);
+    }
+}
+
+/// The cache has room for at most twice the tokens of a text, counted in whole blocks.
+#[test]
+fn a_decoder_with_a_pooling_reserves_what_its_texts_need() {
+    let tiny = embedding_decoder();
+    let mut encoder = encoder(&tiny, Kernels::best());
+    let mut decoder = tiny.load(&LoadOptions::default()).unwrap();
+    for len in [1usize, 40, 512, 600] {
+        let text = tokens(len, LLAMA.vocab, 1);
+        encoder.embed(&[&text]).unwrap();
+        let blocks = len.div_ceil(BLOCK_TOKENS);
+        decoder
+            .reserve(2 * blocks, len.next_power_of_two())
+            .unwrap();
+        let ids: Vec<u32> = (0..blocks as u32).collect();
+        let segment = Segment {
+            tokens: &text,
+            start: 0,
+            blocks: &ids,
+            output: Output::None,
+        };
+        decoder.hidden(&[segment]).unwrap();
+        let (held, most) = (encoder.resident_bytes(), decoder.resident_bytes());
+        assert!(
+            held <= most,
+            "{held} bytes for {len} tokens, at most {most}"
+        );
+    }
+    // Texts of one token take a block each.
+    let text: &[u32] = &[1];
+    assert_eq!(encoder.embed(&[text; 200]).unwrap().len(), 200);
+}
+
+/// Bytes of buffers: those of a model with a gate are wider by one feed-forward row per token.
+#[test]
+fn buffers_are_as_wide_as_the_model() {
+    for (architecture, row_len) in [
+        ("bert", 6 * WIDTH + WIDE),
+        ("nomic-bert", 6 * WIDTH + 2 * WIDE),
+    ] {
+        let mut encoder = encoder(&tiny(architecture, GgmlDType::Q8_0), Kernels::best());
+        let weights = encoder.resident_bytes();
+        encoder.embed(&[&tokens(10, VOCAB, 1)]).unwrap();
+        let buffers = encoder.resident_bytes() - weights;
+        assert_eq!(buffers, 10 * row_len * size_of::<f32>(), "{architecture}");
     }
 }
 

@@ -197,4 +197,6 @@ fn requests_out_of_range_are_errors() {
             .to_string();
         assert!(error.contains("cannot reserve"), "{error}");
     }
+    decoder.reserve(4, 8).unwrap();
+    assert!(decoder.forward(&[segment(&[1], 0, &[3])]).is_ok());
 }

@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
-use futures_util::stream;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::access::Caller;
 use crate::api::App;
+use crate::api::coach::{Sink, respond};
 use crate::api::error::{ApiError, AssistError};
-use crate::api::stream::{Frame, Framing, streamed};
 use crate::api::verbs::{self, Answer, Finish, Outcome, Step, Subject, TextRequest};
 use crate::prompt::{Message, Think};
 
@@ -82,19 +81,36 @@ pub(crate) async fn generate(
 ) -> Result<Response, AssistError> {
     request.check()?;
     let model = super::model(&app, request.model.as_deref()).await?;
-    let head = Head {
-        model: model.stored.name.to_string(),
-    };
     let is_stream = request.stream.unwrap_or(false);
-    let limit = app.config.assist_timeout;
-    let writing = write(&app, &caller, request.translate(&head.model));
-    let mut answer = in_time(limit, writing).await?;
-    if is_stream {
-        let first = in_time(limit, async { answer.next().await.transpose() }).await?;
-        return Ok(events(head, first, answer));
+    let request = request.translate(&model.stored.name.to_string());
+    let work = {
+        let app = app.clone();
+        move |sink: Sink| answer(app, caller, request, sink)
+    };
+    Ok(respond(&app, is_stream, work).await?)
+}
+
+/// The whole answer, whose words are told as they come.
+async fn answer(
+    app: App,
+    caller: Caller,
+    request: TextRequest,
+    sink: Sink,
+) -> Result<GenerateResponse, ApiError> {
+    let model = request.model.clone();
+    let mut answer = write(&app, &caller, request).await?;
+    let mut response = String::new();
+    while let Some(step) = answer.next().await {
+        match step? {
+            Step::Piece(piece) if piece.content.is_empty() => {}
+            Step::Piece(piece) => {
+                sink.tell("token", &json!({"text": piece.content}));
+                response.push_str(&piece.content);
+            }
+            Step::Finish(finish) => return Ok(GenerateResponse::new(response, model, &finish)),
+        }
     }
-    let (piece, finish) = in_time(limit, answer.whole()).await?;
-    Ok(Json(head.response(piece.content, &finish)).into_response())
+    Err(ApiError::Task)
 }
 
 /// The beginning of an answer to a message.
@@ -170,16 +186,11 @@ impl GenerateRequest {
     }
 }
 
-/// What all bodies of an answer share.
-struct Head {
-    model: String,
-}
-
-impl Head {
-    fn response(&self, response: String, finish: &Finish) -> GenerateResponse {
+impl GenerateResponse {
+    fn new(response: String, model: String, finish: &Finish) -> GenerateResponse {
         GenerateResponse {
             response,
-            model: self.model.clone(),
+            model,
             eval_count: finish.usage.completion_tokens,
             total_duration_ms: (finish.total_duration.as_secs_f64() * 1e6).round() / 1e3,
             prompt_eval_count: finish.usage.prompt_tokens,
@@ -188,31 +199,10 @@ impl Head {
     }
 }
 
-/// Events of an answer whose first step is at hand.
-fn events(head: Head, first: Option<Step>, answer: Box<Answer>) -> Response {
-    let begin = (head, first, answer, String::new());
-    let frames = stream::unfold(begin, |(head, first, mut answer, mut said)| async move {
-        let step = match first {
-            Some(step) => Ok(step),
-            None => answer.next().await?,
-        };
-        let frame = match step {
-            Ok(Step::Piece(piece)) => {
-                said.push_str(&piece.content);
-                Frame::event("token", &json!({"text": piece.content}))
-            }
-            Ok(Step::Finish(finish)) => {
-                Frame::event("result", &head.response(std::mem::take(&mut said), &finish))
-            }
-            Err(error) => Frame::event("error", &AssistError(error).body()),
-        };
-        Some((frame, (head, None, answer, said)))
-    });
-    streamed(Framing::Events, frames)
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::response::IntoResponse;
+
     use super::*;
 
     fn request(value: Value) -> GenerateRequest {

@@ -55,6 +55,10 @@ impl HeldModel {
 
     /// The beginning of an answer.
     pub(crate) async fn write(&self, request: TextRequest) -> Result<Box<Answer>, ApiError> {
+        let request = TextRequest {
+            lease: Some(self.lease.clone()),
+            ..request
+        };
         write(&self.app, &self.caller, request).await
     }
 }

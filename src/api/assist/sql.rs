@@ -1,7 +1,9 @@
 //! `POST /ai/sql/assist` and what belongs to it.
 
+mod errors;
 pub(crate) mod meaning;
 pub(crate) mod schemas;
+mod task;
 pub(crate) mod tools;
 mod writer;
 
@@ -15,7 +17,6 @@ use axum::{Extension, Json, Router};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tracing::info;
 use utoipa::ToSchema;
 
 use crate::access::Caller;
@@ -23,17 +24,17 @@ use crate::api::App;
 use crate::api::catalog::blocking;
 use crate::api::error::{ApiError, AssistError};
 use crate::api::stream::{Frame, Framing, streamed};
-use crate::sql::answer::{self, Answer, AnswerError, Question};
-use crate::sql::database::{Database, DatabaseError, Limits, Rows};
-use crate::sql::guard::Refusal;
+use crate::sql::answer::{self, AnswerError, Question};
+use crate::sql::database::{Limits, Rows};
 use crate::sql::link::{Hints, Linker, Scorer};
-use crate::sql::registry::{Ready, Registered, RegistryError};
-use crate::sql::resolve::{Problem, resolve};
-use crate::sql::statement::{LIMIT_BYTES, parse};
-use crate::sql::{Dialect, Schema, SqlError, complete, explain, fix, optimize};
+use crate::sql::registry::{Ready, Registered};
+use crate::sql::statement::LIMIT_BYTES;
+use crate::sql::{Dialect, Schema};
 
 use super::generate::in_time;
 use super::{AssistBody, ErrorBody};
+
+use task::Task;
 
 /// Statements asked of the model at a time.
 const CANDIDATES: usize = 3;
@@ -213,331 +214,6 @@ pub(crate) async fn statement(
     }
 }
 
-/// A request with the schema it is about.
-struct Task<'a> {
-    app: &'a App,
-    caller: &'a Caller,
-    request: AssistRequest,
-    ready: Arc<Ready>,
-    database: Option<Box<dyn Database>>,
-}
-
-impl<'a> Task<'a> {
-    async fn new(
-        app: &'a App,
-        caller: &'a Caller,
-        request: AssistRequest,
-    ) -> Result<Task<'a>, ApiError> {
-        let dialect = dialect(request.dialect.as_deref())?;
-        let ready = schema(app, caller, &request.schema, dialect).await?;
-        let own = ready.registered.schema.dialect;
-        if dialect.is_some_and(|wanted| wanted != own) {
-            let text = format!("must be '{}', as the schema is", own.name());
-            return Err(wrong("dialect", &text));
-        }
-        let execute = request.execute.unwrap_or(false);
-        if execute && !ready.registered.execute {
-            return Err(ApiError::Forbidden(
-                "statements are not run on this schema: register it with a connection and 'execute': true"
-                    .to_owned(),
-            ));
-        }
-        let database = match &ready.registered.connection {
-            Some(connection) => {
-                let name = &ready.registered.name;
-                let reach = app.reach();
-                Some(
-                    app.schemas
-                        .database(&caller.tenant, name, connection, &reach)?,
-                )
-            }
-            None => None,
-        };
-        Ok(Task {
-            app,
-            caller,
-            request,
-            ready,
-            database,
-        })
-    }
-
-    fn schema(&self) -> &Schema {
-        self.ready.linker.schema()
-    }
-
-    fn executes(&self) -> bool {
-        self.request.execute.unwrap_or(false)
-    }
-
-    async fn generate(&self) -> Result<AssistResponse, ApiError> {
-        let answer = self.ask(&self.request.query).await?;
-        Ok(self.told(answer.0, answer.1))
-    }
-
-    /// The model's checked statement for a question, and the model's name.
-    async fn ask(&self, text: &str) -> Result<(Answer, String), ApiError> {
-        let model = super::model(self.app, self.request.model.as_deref()).await?;
-        let name = model.stored.name.to_string();
-        let writer = writer::Model {
-            app: self.app,
-            caller: self.caller,
-            name: name.clone(),
-        };
-        let linker = &self.ready.linker;
-        let meant = meaning::meant(self.app, self.caller, linker, text).await;
-        let question = Question {
-            text,
-            linker,
-            scorer: meant.as_ref().map(|meant| meant as &dyn Scorer),
-            database: self.database.as_deref(),
-            execute: self.executes(),
-            limits: Limits::default(),
-            candidates: CANDIDATES,
-        };
-        let answer = answer::answer(question, &writer)
-            .await
-            .map_err(answer_error)?;
-        if let Some(rows) = &answer.rows {
-            self.audit(&answer.sql, rows);
-        }
-        Ok((answer, name))
-    }
-
-    /// What a reader gets of an answer.
-    fn told(&self, answer: Answer, model: String) -> AssistResponse {
-        let mut response = AssistResponse {
-            explanation: self.explanation(&answer.sql),
-            suggestions: self.suggestions(&answer.sql, None),
-            valid: true,
-            warnings: answer.warnings,
-            tables: answer.resolution.tables.into_iter().collect(),
-            columns: answer.resolution.columns.into_iter().collect(),
-            model,
-            attempts: answer.attempts,
-            ..AssistResponse::default()
-        };
-        if let Some(rows) = answer.rows {
-            response.fill(rows);
-        }
-        response.sql = answer.sql;
-        response
-    }
-
-    fn explanation(&self, sql: &str) -> String {
-        let schema = self.schema();
-        explain::explain(sql, schema.dialect, Some(schema))
-            .map(|explanation| explanation.text())
-            .unwrap_or_default()
-    }
-
-    fn suggestions(&self, sql: &str, plan: Option<&str>) -> Vec<String> {
-        optimize::optimize(sql, self.schema(), plan)
-            .map(|found| found.suggestions())
-            .unwrap_or_default()
-    }
-
-    async fn explain(&self) -> Result<AssistResponse, ApiError> {
-        let sql = self.request.query.trim();
-        let schema = self.schema();
-        let explanation =
-            explain::explain(sql, schema.dialect, Some(schema)).map_err(unreadable)?;
-        let mut response = self.checked(sql)?;
-        response.explanation = explanation.text();
-        response.tables = explanation.tables;
-        response.columns = explanation.columns;
-        self.run(sql, &mut response).await?;
-        Ok(response)
-    }
-
-    async fn optimize(&self) -> Result<AssistResponse, ApiError> {
-        let sql = self.request.query.trim();
-        let plan = self.plan(sql).await?;
-        let found = optimize::optimize(sql, self.schema(), plan.as_deref()).map_err(unreadable)?;
-        let mut better = sql.to_owned();
-        if let Some(rewrite) = found.rewrite()
-            && self.is_same(sql, &rewrite).await?
-        {
-            better = rewrite;
-        }
-        let mut response = self.checked(&better)?;
-        response.explanation = self.explanation(&better);
-        response.suggestions = found.suggestions();
-        response.warnings.extend(found.warnings());
-        self.run(&better, &mut response).await?;
-        Ok(response)
-    }
-
-    /// How the database would run a statement that only reads.
-    async fn plan(&self, sql: &str) -> Result<Option<String>, ApiError> {
-        let Some(database) = &self.database else {
-            return Ok(None);
-        };
-        let Ok(readable) = crate::sql::guard::check(sql, self.schema().dialect) else {
-            return Ok(None);
-        };
-        match database.plan(&readable, Limits::default()).await {
-            Ok(plan) => Ok(Some(plan)),
-            Err(DatabaseError::Statement(_) | DatabaseError::TimedOut(_)) => Ok(None),
-            Err(error) => Err(database_error(error)),
-        }
-    }
-
-    /// Whether a rewrite gives the rows of the statement; without a leave to run them, nobody can say otherwise.
-    async fn is_same(&self, sql: &str, rewrite: &str) -> Result<bool, ApiError> {
-        let (Some(database), true) = (&self.database, self.ready.registered.execute) else {
-            return Ok(true);
-        };
-        let dialect = self.schema().dialect;
-        let both = [sql, rewrite].map(|text| crate::sql::guard::check(text, dialect));
-        let [Ok(before), Ok(after)] = both else {
-            return Ok(false);
-        };
-        let limits = Limits::default();
-        let before = database.rows(&before, limits).await;
-        let after = database.rows(&after, limits).await;
-        let sorted = |rows: &Rows| {
-            let mut lines: Vec<String> =
-                rows.rows.iter().map(|row| json!(row).to_string()).collect();
-            lines.sort();
-            lines
-        };
-        Ok(match (before, after) {
-            (Ok(before), Ok(after)) => sorted(&before) == sorted(&after),
-            // A statement that is too slow to compare is why somebody asks.
-            (Err(DatabaseError::TimedOut(_)), _) => true,
-            _ => false,
-        })
-    }
-
-    async fn fix(&self) -> Result<AssistResponse, ApiError> {
-        let sql = self.request.query.trim();
-        let error = self.request.error.as_deref();
-        let found = fix::fix(sql, self.schema(), error);
-        if found.problems.is_empty() {
-            let mut response = self.checked(sql)?;
-            response.explanation = "Nothing is wrong with the statement.".to_owned();
-            self.run(sql, &mut response).await?;
-            return Ok(response);
-        }
-        for (number, candidate) in found.candidates.iter().enumerate() {
-            if !self.accepts(&candidate.sql).await? {
-                continue;
-            }
-            let mut response = self.checked(&candidate.sql)?;
-            response.explanation = sentences(&candidate.changes);
-            let others = found.candidates[number + 1..].iter();
-            response.suggestions = others.map(|other| other.sql.clone()).collect();
-            response.warnings.extend(found.problems.iter().cloned());
-            self.run(&candidate.sql, &mut response).await?;
-            return Ok(response);
-        }
-        // Names and form are right: what is meant by such types only its author can say.
-        if let Ok(mut response) = self.checked(sql)
-            && response.valid
-            && response.warnings == found.problems
-        {
-            response.explanation =
-                "Nothing was changed: the warnings tell which types do not go together.".to_owned();
-            return Ok(response);
-        }
-        let reason = found.problems.join("; ");
-        let text = format!("Correct this SQL: {sql} ({reason})");
-        let (answer, model) = self.ask(&text).await?;
-        let mut response = self.told(answer, model);
-        response.warnings.extend(found.problems);
-        let text = "the statement was written anew: compare it with yours";
-        response.warnings.push(text.to_owned());
-        Ok(response)
-    }
-
-    /// Whether the database would run the statement, where there is one and it only reads.
-    async fn accepts(&self, sql: &str) -> Result<bool, ApiError> {
-        let Some(database) = &self.database else {
-            return Ok(true);
-        };
-        let Ok(readable) = crate::sql::guard::check(sql, self.schema().dialect) else {
-            return Ok(true);
-        };
-        match database.check(&readable, Limits::default()).await {
-            Ok(()) => Ok(true),
-            Err(DatabaseError::Statement(_)) => Ok(false),
-            Err(error) => Err(database_error(error)),
-        }
-    }
-
-    async fn complete(&self) -> Result<AssistResponse, ApiError> {
-        let query = &self.request.query;
-        let end = query.encode_utf16().count();
-        let cursor = match self.request.cursor_position {
-            Some(at) => usize::try_from(at).unwrap_or(usize::MAX),
-            None => end,
-        };
-        let found =
-            complete::complete(query, cursor, self.schema()).map_err(|error| ApiError::Field {
-                field: "cursor_position".to_owned(),
-                problem: error.to_string(),
-            })?;
-        Ok(AssistResponse {
-            sql: query.clone(),
-            suggestions: found.items.iter().map(|item| item.text.clone()).collect(),
-            completions: Some(json!(found)),
-            ..AssistResponse::default()
-        })
-    }
-
-    /// A statement with what its names stand for.
-    fn checked(&self, sql: &str) -> Result<AssistResponse, ApiError> {
-        let statements = parse(sql, self.schema().dialect).map_err(unreadable)?;
-        let mut response = AssistResponse {
-            sql: sql.to_owned(),
-            valid: true,
-            ..AssistResponse::default()
-        };
-        for statement in &statements {
-            let found = resolve(statement, self.schema());
-            response.valid &= !found.problems.iter().any(Problem::is_about_name);
-            let problems = found.problems.iter().map(ToString::to_string);
-            response.warnings.extend(problems);
-            response.tables.extend(found.tables);
-            response.columns.extend(found.columns);
-        }
-        Ok(response)
-    }
-
-    /// Runs a statement if that is wanted.
-    async fn run(&self, sql: &str, response: &mut AssistResponse) -> Result<(), ApiError> {
-        let (true, Some(database)) = (self.executes(), &self.database) else {
-            return Ok(());
-        };
-        let rows = answer::run::<std::convert::Infallible>(
-            sql,
-            self.schema(),
-            database.as_ref(),
-            Limits::default(),
-        )
-        .await
-        .map_err(|error| answer_error(widened(error)))?;
-        self.audit(sql, &rows);
-        response.fill(rows);
-        Ok(())
-    }
-
-    /// Who ran how much of what, without any of it.
-    fn audit(&self, sql: &str, rows: &Rows) {
-        use sha2::Digest;
-        let hash = hex::encode(sha2::Sha256::digest(sql.as_bytes()));
-        info!(
-            tenant = %self.caller.tenant,
-            user = self.caller.user.as_deref().unwrap_or_default(),
-            schema = %self.ready.registered.name,
-            statement = &hash[..16],
-            rows = rows.rows.len(),
-            "a statement was run"
-        );
-    }
-}
-
 impl AssistResponse {
     fn fill(&mut self, rows: Rows) {
         let names: Vec<&str> = rows
@@ -611,95 +287,9 @@ pub(crate) fn inline(ddl: &str, dialect: Dialect) -> Result<Ready, ApiError> {
     })
 }
 
-/// Changes in words, as one text.
-fn sentences(changes: &[String]) -> String {
-    let changes: Vec<String> = changes
-        .iter()
-        .map(|change| {
-            let mut letters = change.chars();
-            let first = letters
-                .next()
-                .map(|letter| letter.to_uppercase().to_string());
-            let text = format!("{}{}", first.unwrap_or_default(), letters.as_str());
-            if text.ends_with('.') {
-                text
-            } else {
-                text + "."
-            }
-        })
-        .collect();
-    changes.join(" ")
-}
-
 fn wrong(field: &str, problem: &str) -> ApiError {
     ApiError::Field {
         field: field.to_owned(),
         problem: problem.to_owned(),
-    }
-}
-
-fn unreadable(error: SqlError) -> ApiError {
-    wrong("query", &format!("cannot be read: {error}"))
-}
-
-fn answer_error(error: AnswerError<ApiError>) -> ApiError {
-    match error {
-        AnswerError::Writer(error) => error,
-        AnswerError::Refused(refusal) => refused(&refusal),
-        AnswerError::Database(error) => database_error(error),
-        error @ (AnswerError::Unanswerable(_) | AnswerError::Unsound { .. }) => {
-            ApiError::Impossible(error.to_string())
-        }
-    }
-}
-
-fn widened(error: AnswerError<std::convert::Infallible>) -> AnswerError<ApiError> {
-    match error {
-        AnswerError::Writer(never) => match never {},
-        AnswerError::Refused(refusal) => AnswerError::Refused(refusal),
-        AnswerError::Database(error) => AnswerError::Database(error),
-        AnswerError::Unanswerable(error) => AnswerError::Unanswerable(error),
-        AnswerError::Unsound {
-            attempts,
-            reason,
-            nearest,
-        } => AnswerError::Unsound {
-            attempts,
-            reason,
-            nearest,
-        },
-    }
-}
-
-fn refused(refusal: &Refusal) -> ApiError {
-    ApiError::Forbidden(format!("the statement is not run: {refusal}"))
-}
-
-fn database_error(error: DatabaseError) -> ApiError {
-    match error {
-        DatabaseError::Statement(text) => ApiError::Impossible(format!(
-            "the database does not accept the statement: {text}"
-        )),
-        DatabaseError::NotAllowed => ApiError::Forbidden(error.to_string()),
-        DatabaseError::TimedOut(_) => ApiError::Late(error.to_string()),
-        DatabaseError::Connect(_) | DatabaseError::Failed(_) => {
-            ApiError::Unavailable(error.to_string())
-        }
-    }
-}
-
-impl From<RegistryError> for ApiError {
-    fn from(error: RegistryError) -> ApiError {
-        let text = error.to_string();
-        match error {
-            RegistryError::Unknown { .. } => ApiError::NotFound(text),
-            RegistryError::Name(_) | RegistryError::TooMany => ApiError::BadRequest(text),
-            RegistryError::NoFolder | RegistryError::NoKey => ApiError::Impossible(text),
-            RegistryError::Variable(_) => ApiError::BadRequest(text),
-            RegistryError::Address(_) => wrong("connection", &text),
-            RegistryError::Database(error) => database_error(error),
-            RegistryError::Sealed(_) => ApiError::Unavailable(text),
-            RegistryError::Io(_) | RegistryError::Damaged(_) => ApiError::Task,
-        }
     }
 }

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::access::Caller;
 use crate::api::App;
-use crate::api::assist::{AssistBody, ErrorBody, model};
+use crate::api::assist::{AssistBody, ErrorBody, in_time, model};
 use crate::api::catalog::blocking;
 use crate::api::error::{ApiError, AssistError};
 use crate::api::ids;
@@ -20,7 +20,7 @@ use crate::coach::answers::Owner;
 use crate::coach::chat::{self as coach, ChatAnswer, ChatRequest};
 use crate::coach::figures::Figure;
 use crate::coach::library::Level;
-use crate::coach::passages::Source;
+use crate::coach::passages::{Cited, Source};
 use crate::coach::writer::{TokenUsage, Turn};
 use crate::coach::{DISCLAIMER, Desk, Reader};
 
@@ -130,13 +130,17 @@ pub(super) async fn answer(app: App, caller: Caller, body: ChatBody) -> Result<R
         return respond(&app, is_stream, refused).await;
     }
     let model = model(&app, head.model.as_deref()).await?;
-    let writer = ModelWriter::open(&app, &caller, &model).await?;
     if let Some(conversation) = known {
         request.history = recall(&app, &request.owner, conversation).await?;
     }
+    let prepare = async {
+        let found = coach::look_up(&*app.passages(), &request).await?;
+        Ok::<_, ApiError>((found, ModelWriter::open(&app, &caller, &model).await?))
+    };
+    let (found, writer) = in_time(app.config.assist_timeout, prepare).await?;
     let work = {
         let app = app.clone();
-        move |sink: Sink| converse(app, writer, request, head, sink)
+        move |sink: Sink| converse(app, writer, request, found, head, sink)
     };
     respond(&app, is_stream, work).await
 }
@@ -145,6 +149,7 @@ async fn converse(
     app: App,
     writer: ModelWriter,
     request: ChatRequest,
+    found: Cited,
     head: Head,
     sink: Sink,
 ) -> Result<ChatResponse, ApiError> {
@@ -155,7 +160,7 @@ async fn converse(
         answers: &app.coach.answers,
     };
     let today = jiff::Zoned::now().date();
-    let answer = coach::chat(&desk, &request, today, &mut |text| sink.say(text))
+    let answer = coach::chat(&desk, &request, &found, today, &mut |text| sink.say(text))
         .await
         .map_err(failure)?;
     let turn = Turn {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::access::Caller;
 use crate::api::App;
-use crate::api::assist::{AssistBody, ErrorBody, model};
+use crate::api::assist::{AssistBody, ErrorBody, in_time, model};
 use crate::api::error::{ApiError, AssistError};
 use crate::coach::figures::{Figure, Numbers};
 use crate::coach::library::Level;
@@ -125,7 +125,12 @@ pub(crate) async fn plan(
         return Ok(respond(&app, is_stream, refused).await?);
     }
     let model = model(&app, named.as_deref()).await?;
-    let writer = ModelWriter::open(&app, &caller, &model).await?;
+    let today = jiff::Zoned::now().date();
+    let prepare = async {
+        let found = coach::look_up(&*app.passages(), &request, today).await?;
+        Ok::<_, ApiError>((found, ModelWriter::open(&app, &caller, &model).await?))
+    };
+    let (found, writer) = in_time(app.config.assist_timeout, prepare).await?;
     let state = app.clone();
     let work = move |sink: Sink| async move {
         let coach = &state.coach;
@@ -135,8 +140,8 @@ pub(crate) async fn plan(
             writer: &writer,
             answers: &coach.answers,
         };
-        let today = jiff::Zoned::now().date();
-        let answer = coach::plan(&desk, &request, today, &mut |text| sink.say(text)).await;
+        let say = &mut |text: &str| sink.say(text);
+        let answer = coach::plan(&desk, &request, &found, today, say).await;
         Ok(response(writer.name().to_owned(), answer.map_err(failure)?))
     };
     Ok(respond(&app, is_stream, work).await?)

@@ -114,7 +114,10 @@ impl Piece {
 impl Answer {
     pub(super) async fn start(mut plan: Plan) -> Result<Answer, ApiError> {
         let mut then = None;
-        if plan.constrain_after_thinking && plan.generation.constraint.is_some() {
+        if plan.constrain_after_thinking
+            && let Some(constraint) = &plan.generation.constraint
+        {
+            plan.lease.check(constraint, &plan.generation.tenant)?;
             then = Some(plan.generation.clone());
             plan.generation.constraint = None;
         }
@@ -192,8 +195,11 @@ impl Answer {
                     ..
                 } if self.then.is_some() => {
                     // Thoughts without an answer; the form asks for one.
+                    let closing = self.parser.closing().to_owned();
+                    let rest = self.parser.push(&closing);
+                    self.written.push_str(&closing);
                     self.begin_answer(self.written.len()).await?;
-                    Piece::default()
+                    Piece::of(rest, Vec::new())
                 }
                 Event::Done { reason, usage, .. } => {
                     let rest = self.parser.finish();

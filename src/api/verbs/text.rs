@@ -25,6 +25,9 @@ use super::answer::{Answer, Plan};
 pub(crate) struct TextRequest {
     /// The model as the client wrote it.
     pub model: String,
+    /// A hold on that model, where there is one already. Whoever holds one must not wait for another: a load that waits
+    /// for the first to end would never let the second through.
+    pub lease: Option<Lease>,
     /// What to write about.
     pub subject: Subject,
     /// Options as they came, to go over those of the model.
@@ -150,7 +153,10 @@ pub(crate) async fn text(
     request.think = think(&model, &request)?;
     check_abilities(&model, &request)?;
     let options = Options::merge(&model.stored.params, request.options.as_ref())?;
-    let lease = app.load(&model, &options, request.keep_alive).await?;
+    let lease = match request.lease.take() {
+        Some(lease) => lease,
+        None => app.load(&model, &options, request.keep_alive).await?,
+    };
     if is_empty {
         return Ok(Outcome::Loaded);
     }

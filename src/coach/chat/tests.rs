@@ -23,6 +23,17 @@ fn ask(message: &str) -> ChatRequest {
     }
 }
 
+/// Both steps of an answer.
+async fn chat(
+    desk: &Desk<'_, Scripted>,
+    request: &ChatRequest,
+    today: Date,
+    say: &mut Say<'_>,
+) -> Result<ChatAnswer, CoachError<&'static str>> {
+    let found = look_up(desk.passages, request).await.unwrap();
+    super::chat(desk, request, &found, today, say).await
+}
+
 /// The answer, and what was said on the way; nothing here ever waits.
 fn answered(
     writer: &Scripted,

@@ -18,6 +18,17 @@ fn request(numbers: serde_json::Value) -> PlanRequest {
     }
 }
 
+/// Both steps of a plan.
+async fn plan(
+    desk: &Desk<'_, Scripted>,
+    request: &PlanRequest,
+    today: Date,
+    say: &mut Say<'_>,
+) -> Result<PlanAnswer, CoachError<&'static str>> {
+    let found = look_up(desk.passages, request, today).await.unwrap();
+    super::plan(desk, request, &found, today, say).await
+}
+
 fn planned(writer: &Scripted, request: &PlanRequest) -> PlanAnswer {
     let answers = Answers::default();
     let desk = Desk {

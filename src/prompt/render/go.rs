@@ -102,11 +102,7 @@ fn collate(messages: &[Message]) -> (String, Vec<Message>) {
             systems.push(message.content.as_str());
         }
         match joined.last_mut() {
-            Some(last) if last.role == message.role && message.role != "tool" => {
-                last.content.push_str("\n\n");
-                last.content.push_str(&message.content);
-                last.tool_calls.extend_from_slice(&message.tool_calls);
-            }
+            Some(last) if last.goes_on_with(message) => last.append(message),
             _ => joined.push(message.clone()),
         }
     }

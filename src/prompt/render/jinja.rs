@@ -1,5 +1,6 @@
 //! Conversations through a Jinja template, in the shapes such templates expect.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
@@ -28,6 +29,8 @@ struct Bend {
     short_ids: bool,
     /// System texts in front of the first user message, where no system role exists.
     system_in_user: bool,
+    /// Neighbours of one role as one message, where roles must alternate.
+    joined: bool,
 }
 
 impl ChatTemplate {
@@ -119,7 +122,8 @@ impl ChatTemplate {
         think: Option<Think>,
         bend: Bend,
     ) -> Result<String, JinjaError> {
-        let messages = shapes(messages, self.arguments_as_text, bend);
+        let messages = bent(messages, bend);
+        let messages = shapes(&messages, self.arguments_as_text, bend);
         let mut variables = Map::new();
         variables.insert("messages".into(), Value::Array(messages));
         if !tools.is_empty() {
@@ -175,14 +179,46 @@ fn bends(messages: &[Message]) -> impl Iterator<Item = Bend> {
     let calls = messages
         .iter()
         .any(|message| !message.tool_calls.is_empty());
-    let system = messages.iter().any(|message| message.role == "system");
-    let all = [(true, false), (false, true), (true, true)];
-    all.into_iter()
-        .filter(move |(ids, texts)| (!ids || calls) && (!texts || system))
-        .map(|(short_ids, system_in_user)| Bend {
-            short_ids,
-            system_in_user,
-        })
+    let (systems, others): (Vec<&Message>, Vec<&Message>) = messages
+        .iter()
+        .partition(|message| message.role == "system");
+    let neighbours = others.windows(2).any(|pair| pair[0].goes_on_with(pair[1]));
+    let (system, neighbours) = (!systems.is_empty(), neighbours || systems.len() > 1);
+    let all = (1..8).map(|bits| Bend {
+        short_ids: bits & 1 > 0,
+        system_in_user: bits & 2 > 0,
+        joined: bits & 4 > 0,
+    });
+    all.filter(move |bend| {
+        (!bend.short_ids || calls)
+            && (!bend.system_in_user || system)
+            && (!bend.joined || neighbours)
+    })
+}
+
+/// The messages, moved and joined as `bend` has it.
+fn bent(messages: &[Message], bend: Bend) -> Cow<'_, [Message]> {
+    if !bend.system_in_user && !bend.joined {
+        return Cow::Borrowed(messages);
+    }
+    let mut out: Vec<Message> = Vec::with_capacity(messages.len());
+    let mut system = Vec::new();
+    for message in messages {
+        if bend.system_in_user && message.role == "system" {
+            system.push(message.content.clone());
+            continue;
+        }
+        let mut message = message.clone();
+        if message.role == "user" && !system.is_empty() {
+            system.push(message.content);
+            message.content = std::mem::take(&mut system).join("\n\n");
+        }
+        match out.last_mut() {
+            Some(last) if bend.joined && last.goes_on_with(&message) => last.append(&message),
+            _ => out.push(message),
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// The messages as objects. Calls without an id get one, and results without one answer the calls
@@ -191,21 +227,10 @@ fn shapes(messages: &[Message], arguments_as_text: bool, bend: Bend) -> Vec<Valu
     let mut unanswered: VecDeque<(String, String)> = VecDeque::new();
     let mut calls = 0;
     let mut out = Vec::with_capacity(messages.len());
-    let mut system = Vec::new();
     for message in messages {
-        if bend.system_in_user && message.role == "system" {
-            system.push(message.content.as_str());
-            continue;
-        }
         let mut shape = Map::new();
         shape.insert("role".into(), message.role.as_str().into());
-        let content = if message.role == "user" && !system.is_empty() {
-            system.push(&message.content);
-            std::mem::take(&mut system).join("\n\n")
-        } else {
-            message.content.clone()
-        };
-        shape.insert("content".into(), content.into());
+        shape.insert("content".into(), message.content.as_str().into());
         if !message.thinking.is_empty() {
             shape.insert("reasoning_content".into(), message.thinking.as_str().into());
             shape.insert("thinking".into(), message.thinking.as_str().into());

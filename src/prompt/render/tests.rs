@@ -226,6 +226,29 @@ fn system_texts_move_where_a_template_has_no_such_role() {
 }
 
 #[test]
+fn neighbours_of_one_role_become_one_where_roles_must_alternate() {
+    let template = "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}\
+                    {{ raise_exception('Conversation roles must alternate') }}{% endif %}\
+                    {{ m.role }}={{ m.content }};{% endfor %}";
+    for (messages, want) in [
+        (&[("user", "a"), ("user", "b")][..], "user=a\n\nb;"),
+        (
+            &[("system", "s"), ("user", "a"), ("user", "b")],
+            "user=s\n\na\n\nb;",
+        ),
+        (
+            &[("user", "a"), ("assistant", "b"), ("user", "c")],
+            "user=a;assistant=b;user=c;",
+        ),
+    ] {
+        assert_eq!(chat(jinja(template), &turns(messages)).unwrap(), want);
+    }
+    let free = "{% for m in messages %}{{ m.role }}={{ m.content }};{% endfor %}";
+    let apart = turns(&[("user", "a"), ("user", "b")]);
+    assert_eq!(chat(jinja(free), &apart).unwrap(), "user=a;user=b;");
+}
+
+#[test]
 fn arguments_are_text_only_where_a_template_wants_text() {
     let call = Message {
         tool_calls: vec![ToolCall {

@@ -10,6 +10,10 @@ const NO_ALIAS: &str = " ON USING WHERE GROUP ORDER HAVING LIMIT OFFSET FETCH UN
     RETURNING AS WHEN DEFAULT INTO TABLESAMPLE AND OR ASOF ";
 /// Queries within queries, at most.
 const DEPTH: usize = 8;
+/// Tables of one query and results of one `WITH`, at most; what comes after them is not offered.
+const MOST_RELATIONS: usize = 100;
+/// Columns of a query's result, at most: `SELECT * FROM a, a` doubles them at every step.
+const MOST_NAMES: usize = 1000;
 
 /// Something with columns.
 #[derive(Clone, Debug)]
@@ -156,6 +160,9 @@ fn relations<'a>(
     let mut skip_to = start;
     let mut before: Option<&Token> = None;
     for (at, token) in outer(text.tokens, start, end) {
+        if found.len() == MOST_RELATIONS {
+            break;
+        }
         if at >= skip_to {
             let starts =
                 token.is_any(&["FROM", "JOIN", "UPDATE", "INTO", "STRAIGHT_JOIN", "APPLY"])
@@ -318,7 +325,7 @@ fn ctes(text: Text<'_>, start: usize, end: usize, outer_ctes: &[Cte], depth: usi
         return found;
     }
     let mut at = start + 1;
-    while at < end {
+    while at < end && found.len() < MOST_RELATIONS {
         let token = &tokens[at];
         if token.is("RECURSIVE") || token.is(",") {
             at += 1;
@@ -383,7 +390,9 @@ fn query_columns(
     let mut columns = Vec::new();
     let mut item: Vec<&Token> = Vec::new();
     for (_, token) in outer(text.tokens, select + 1, list_end) {
-        if token.is(",") {
+        if columns.len() >= MOST_NAMES {
+            break;
+        } else if token.is(",") {
             columns.extend(item_names(text, &item, &from));
             item.clear();
         } else {
@@ -391,24 +400,21 @@ fn query_columns(
         }
     }
     columns.extend(item_names(text, &item, &from));
+    columns.truncate(MOST_NAMES);
     columns
 }
 
 fn item_names(text: Text<'_>, item: &[&Token], from: &[Relation<'_>]) -> Vec<String> {
+    let all = |wanted: Option<&str>| {
+        let is_wanted = |relation: &&Relation<'_>| {
+            wanted.is_none_or(|wanted| relation.name.eq_ignore_ascii_case(wanted))
+        };
+        let columns = from.iter().filter(is_wanted).flat_map(|r| &r.columns);
+        columns.take(MOST_NAMES).cloned().collect()
+    };
     match item {
-        [only] if only.is("*") => from
-            .iter()
-            .flat_map(|relation| relation.columns.clone())
-            .collect(),
-        [table, dot, star] if dot.is(".") && star.is("*") => {
-            let wanted = table.name(text.source);
-            let tables = from
-                .iter()
-                .filter(|relation| relation.name.eq_ignore_ascii_case(wanted));
-            tables
-                .flat_map(|relation| relation.columns.clone())
-                .collect()
-        }
+        [only] if only.is("*") => all(None),
+        [table, dot, star] if dot.is(".") && star.is("*") => all(Some(table.name(text.source))),
         [.., last] if last.is_name() && !last.is("END") => vec![last.name(text.source).to_owned()],
         _ => Vec::new(),
     }

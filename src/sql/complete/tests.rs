@@ -189,6 +189,17 @@ fn named_results_and_subqueries_have_their_columns() {
 }
 
 #[test]
+fn results_that_double_at_each_step_are_offered_in_part() {
+    let steps = (1..40).map(|n| format!("c{n} AS (SELECT * FROM c{} x, c{0} y)", n - 1));
+    let steps: Vec<String> = steps.collect();
+    let marked = format!(
+        "WITH c0 AS (SELECT id, status FROM orders), {} SELECT | FROM c39",
+        steps.join(", ")
+    );
+    assert!(texts(&marked).contains(&"status".to_owned()));
+}
+
+#[test]
 fn an_inner_query_sees_its_own_tables_first_and_the_outer_ones_too() {
     let found = texts("SELECT id FROM customers c WHERE EXISTS (SELECT 1 FROM orders o WHERE |");
     let place = |name: &str| found.iter().position(|text| text == name);

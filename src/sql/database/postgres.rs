@@ -180,12 +180,14 @@ impl Postgres {
     }
 }
 
-/// How a session begins: it reads, and takes its share of time and memory at most. Whoever signs in may set all of this
-/// but the limit of temporary files, which is for superusers.
+/// How a session begins: it reads, and takes its share of time and memory at most. A backslash in a string is one, as the
+/// guard reads it: addresses and roles may say otherwise, and what the guard took for a string would be code. Whoever
+/// signs in may set all of this but the limit of temporary files, which is for superusers.
 fn beginning(time: Duration) -> String {
     let time_ms = time.as_millis();
     format!(
         "SET default_transaction_read_only = on; BEGIN TRANSACTION READ ONLY; \
+         SET LOCAL standard_conforming_strings = on; \
          SET LOCAL statement_timeout = {time_ms}; SET LOCAL lock_timeout = 1000; \
          SET LOCAL idle_in_transaction_session_timeout = {}; {SHARE}",
         time_ms + 5_000

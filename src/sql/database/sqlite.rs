@@ -1,5 +1,7 @@
 //! SQLite files: opened to read, watched by an authorizer, stopped when their time is over.
 
+mod texts;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,7 +20,7 @@ use crate::sql::{Column, Dialect, ForeignKey, Index, Kind, Schema, Table};
 use super::{ColumnMeta, Database, DatabaseError, Limits, Rows, SAMPLES, Work, may_show};
 
 /// Steps of SQLite's machine between looks at the clock.
-const STEPS: i32 = 2_000;
+const STEPS: i32 = 100;
 /// Time for reading what a database holds.
 const INTROSPECTION: Duration = Duration::from_secs(20);
 /// Time for counting the rows of one table.
@@ -129,10 +131,10 @@ fn connect(path: &Path) -> Result<Connection, DatabaseError> {
 
 fn open(path: &Path, time: Duration, bytes: usize) -> Result<Connection, DatabaseError> {
     let mut connection = connect(path)?;
-    let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
+    let longest = i32::try_from(bytes).unwrap_or(i32::MAX);
     let set = || {
         // No value is longer, however it is made.
-        connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, bytes)?;
+        connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, longest)?;
         connection.set_limit(Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, PATTERN_BYTES)?;
         // Rows that are sorted or kept go to memory, which has a bound, and not to files, which have none. It is one
         // for the whole process, and once set it is not raised again.
@@ -143,6 +145,7 @@ fn open(path: &Path, time: Duration, bytes: usize) -> Result<Connection, Databas
     set().map_err(failed)?;
     connection.authorizer(Some(authorize)).map_err(failed)?;
     watch(&mut connection, time)?;
+    texts::bound(&connection, Instant::now() + time, bytes).map_err(failed)?;
     Ok(connection)
 }
 
@@ -453,6 +456,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn functions_over_long_texts_are_stopped() {
+        let (_folder, database) = shop();
+        let connection = Connection::open(&database.path).unwrap();
+        connection
+            .execute_batch(
+                "CREATE TABLE long (a TEXT); INSERT INTO long SELECT hex(zeroblob(400000))",
+            )
+            .unwrap();
+        // SQLite's own take seconds for each, and minutes for the last.
+        for call in [
+            "instr(a, substr(a, 1, length(a) / 2) || '0x')",
+            "replace(a, substr(a, 1, length(a) / 2) || '0x', '')",
+            "rtrim(a, replace(substr(a, 1, 80000), '0', 'x') || '0')",
+        ] {
+            let sql = format!("SELECT {} FROM long", vec![call; 500].join(",\n"));
+            let limits = Limits {
+                time: Duration::from_millis(50),
+                ..Limits::default()
+            };
+            let error = database.rows(&readable(&sql), limits).await.unwrap_err();
+            assert_eq!(error, DatabaseError::TimedOut(50), "{call}");
+        }
+    }
+
+    #[tokio::test]
     async fn the_database_is_a_wall_of_its_own() {
         let (_folder, database) = shop();
         let open = || open(&database.path, Duration::from_secs(1), 1 << 20).unwrap();
@@ -475,6 +503,7 @@ mod tests {
         let (_folder, database) = shop();
         for sql in [
             "SELECT replace(hex(zeroblob(900000)), '00', 'xxxxxxxx')",
+            "SELECT replace(hex(zeroblob(500000)), '00', 'xxxxxxxx')",
             "SELECT zeroblob(1000000000)",
             "SELECT length(zeroblob(1000000000))",
             "SELECT length(randomblob(1000000000))",

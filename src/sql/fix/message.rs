@@ -8,9 +8,10 @@ use sqlparser::ast::{SetExpr, Statement};
 use crate::sql::lexer::{Lexeme, Token};
 use crate::sql::names::{distance, nearest, written};
 use crate::sql::scope::{Scope, ctes};
-use crate::sql::statement::parse;
+use crate::sql::statement::{LIMIT_BYTES, parse};
 use crate::sql::{Kind, Schema, Table};
 
+use super::MOST_PLACES;
 use super::grouping;
 use super::rules::renamed;
 use super::syntax::around;
@@ -189,8 +190,10 @@ fn column(source: &Source<'_>, schema: &Schema, name: &str, hint: Option<&str>) 
     if tables.is_empty() {
         tables = schema.tables.iter().collect();
     }
+    let columns = tables.iter().flat_map(|table| &table.columns);
+    let likes = nearest(wanted, columns.map(|column| column.name.as_str()), 3);
     let mut edits = Vec::new();
-    for at in places(source, wanted) {
+    for at in places(source, wanted).take(MOST_PLACES) {
         if let Some(hint) = hint {
             let column = written(schema.dialect, last(hint));
             let reason = format!("{column} instead of {name}, as the database proposes");
@@ -202,14 +205,8 @@ fn column(source: &Source<'_>, schema: &Schema, name: &str, hint: Option<&str>) 
                 edits.push(source.replace_token(at, hint, 6, reason));
             }
         }
-        let columns = tables.iter().flat_map(|table| &table.columns);
-        let columns = columns.map(|column| column.name.as_str());
-        for (rank, like) in nearest(wanted, columns, 3)
-            .into_iter()
-            .enumerate()
-            .filter(|(_, like)| like != wanted)
-        {
-            let like = written(schema.dialect, &like);
+        for (rank, like) in likes.iter().enumerate().filter(|(_, like)| *like != wanted) {
+            let like = written(schema.dialect, like);
             let reason = format!("{like} instead of {name}");
             edits.push(source.replace_token(at, &like, 8 + 3 * rank as u32, reason));
         }
@@ -222,7 +219,7 @@ fn table(source: &Source<'_>, schema: &Schema, name: &str) -> Vec<Edit> {
     let tables = schema.tables.iter().map(|table| table.name.as_str());
     let likes = nearest(wanted, tables, 3);
     let mut edits = Vec::new();
-    for at in places(source, wanted) {
+    for at in places(source, wanted).take(MOST_PLACES) {
         for (rank, like) in likes.iter().enumerate().filter(|(_, like)| *like != wanted) {
             let like = written(schema.dialect, like);
             let reason = format!("{like} instead of {name}");
@@ -263,6 +260,7 @@ fn function(source: &Source<'_>, name: &str) -> Vec<Edit> {
     let calls = places(source, &wanted)
         .filter(|at| source.tokens.get(at + 1).is_some_and(|next| next.is("(")));
     calls
+        .take(MOST_PLACES)
         .map(|at| {
             source.replace_token(
                 at,
@@ -310,7 +308,11 @@ fn ambiguous(source: &Source<'_>, schema: &Schema, name: &str) -> Vec<Edit> {
         })
         .collect();
     let mut edits = Vec::new();
-    for (rank, holder) in holders.unwrap_or_default().into_iter().enumerate() {
+    let holders = holders.unwrap_or_default().into_iter().take(MOST_PLACES);
+    for (rank, holder) in holders.enumerate() {
+        if source.sql.len() + bare.len() * (holder.len() + 1) > LIMIT_BYTES {
+            continue;
+        }
         // All of them at once: they are the same column most of the time.
         let mut sql = source.sql.to_owned();
         for at in bare.iter().rev() {
@@ -371,6 +373,9 @@ fn operator(source: &Source<'_>, schema: &Schema, left: &str, right: &str) -> Ve
         (left == Kind::Text && right.is_number()) || (left.is_number() && right == Kind::Text);
     let mut edits = Vec::new();
     for at in 1..source.tokens.len().saturating_sub(1) {
+        if edits.len() >= MOST_PLACES {
+            break;
+        }
         let operator = &source.tokens[at];
         if !operator.is_any(&["=", "<>", "!=", "<", ">", "<=", ">=", "LIKE", "ILIKE"]) {
             continue;
@@ -475,7 +480,7 @@ fn subquery_alias(source: &Source<'_>) -> Vec<Edit> {
             let has_alias = source.tokens.get(at + 1).is_some_and(|next| {
                 next.is("AS") || (next.is_name() && !crate::sql::names::is_reserved(&next.text))
             });
-            if in_from && is_query && !has_alias {
+            if in_from && is_query && !has_alias && edits.len() < MOST_PLACES {
                 let alias = format!(" {} sub{}", source.keyword("AS"), edits.len() + 1);
                 edits.push(source.insert_after(at, &alias, 4, "the subquery gets a name"));
             }

@@ -4,7 +4,8 @@ use crate::sql::lexer::{Lexeme, Token};
 use crate::sql::{Dialect, Schema};
 
 use super::grouping;
-use super::syntax::{condition, missing_from};
+use super::names::condition;
+use super::syntax::missing_from;
 use super::text::{Edit, Source};
 
 /// The edits that the text needs; none if no rule objects.

@@ -416,3 +416,34 @@ fn without_a_schema_only_the_grammar_counts() {
         "SELECT a FROM b"
     );
 }
+
+#[test]
+fn a_search_ends_however_much_is_wrong() {
+    let schema = schema(Dialect::Postgres);
+    let names: Vec<String> = (0..7_000).map(|at| format!("\"z{at}\"")).collect();
+    let unknown = format!("SELECT {} FROM users", names.join(","));
+    let commas = format!("SELECT {} FROM users", ",".repeat(30_000));
+    let brackets = format!("SELECT id FROM users WHERE id = 1{}", ")".repeat(30_000));
+    for sql in [unknown, commas, brackets] {
+        let mut search = Search::new(&sql, &schema, None);
+        assert!(search.edits(&search.texts[0]).len() < 100);
+        assert!(search.candidates().is_empty());
+        assert!(search.kept_bytes <= KEPT_BYTES && search.texts.len() < 1_000);
+    }
+}
+
+#[test]
+fn thousands_of_unknown_names_are_all_told() {
+    let names: Vec<String> = (0..7_000).map(|at| format!("z{at}")).collect();
+    let fixes = fixed(&format!("SELECT {} FROM users", names.join(",")), None);
+    assert_eq!(fixes.problems.len(), 7_000);
+    assert!(fixes.candidates.is_empty());
+}
+
+#[test]
+fn long_lists_are_mended_too() {
+    let open = format!("SELECT id FROM users WHERE id IN ({}", ["1"; 500].join(","));
+    expect(&open, &format!("{open})"));
+    let open = format!("{open} ORDER BY id");
+    expect(&open, &open.replace(" ORDER", ") ORDER"));
+}

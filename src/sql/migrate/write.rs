@@ -4,7 +4,7 @@ use crate::sql::names::written;
 use crate::sql::{Column, Dialect, Kind, Table};
 
 use super::details::Rule;
-use super::plan::{Foreign, TableModel};
+use super::model::{Foreign, TableModel};
 
 /// Writes statements.
 #[derive(Clone, Copy, Debug)]

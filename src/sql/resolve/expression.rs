@@ -8,11 +8,13 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Span;
 
-use crate::sql::names::nearest;
 use crate::sql::{Dialect, Kind};
 
 use super::scope::{Columns, Scope};
 use super::{Ctes, NEAREST, Problem, ProblemKind, Resolver};
+
+/// Tables that are told of an ambiguous column.
+const HOLDERS: usize = 10;
 
 /// What functions of dates take as a bare word.
 const DATE_PARTS: &str = " microsecond millisecond second minute hour day week isoweek month quarter year \
@@ -58,7 +60,8 @@ impl Resolver<'_> {
             let is_one = level.merged.iter().any(|merged| schema.same(merged, &name));
             if let Some(first) = having.first() {
                 if having.len() > 1 && !is_one {
-                    let tables = having.iter().map(|source| source.name.clone()).collect();
+                    let names = having.iter().map(|source| source.name.clone());
+                    let tables = names.take(HOLDERS).collect();
                     self.problem(ident, ProblemKind::Ambiguous { tables }, Vec::new());
                     return;
                 }
@@ -77,11 +80,8 @@ impl Resolver<'_> {
             return;
         }
         let in_scope = scope.outwards().flat_map(|level| &level.sources);
-        let names = in_scope.flat_map(|source| match &source.columns {
-            Columns::Known(names) => names.as_slice(),
-            Columns::Any => &[],
-        });
-        let nearest = nearest(&name, names.map(String::as_str), NEAREST);
+        let names = in_scope.flat_map(|source| source.columns.names());
+        let nearest = self.nearest(&name, names.map(String::as_str));
         let kind = ProblemKind::UnknownColumn {
             qualifier: None,
             elsewhere: self.elsewhere(&name),
@@ -89,8 +89,11 @@ impl Resolver<'_> {
         self.problem(ident, kind, nearest);
     }
 
-    /// Tables that have a column of this name, at most three.
+    /// Tables that have a column of this name, at most three; none once enough problems have such proposals.
     fn elsewhere(&self, name: &str) -> Vec<String> {
+        if !self.proposes() {
+            return Vec::new();
+        }
         let tables = self.schema.tables.iter();
         let having = tables.filter(|table| {
             let mut columns = table.columns.iter();
@@ -141,7 +144,7 @@ impl Resolver<'_> {
         if is_everywhere(self.schema.dialect, &name) {
             return;
         }
-        let nearest = nearest(&name, columns.iter().map(String::as_str), NEAREST);
+        let nearest = self.nearest(&name, columns.iter().map(String::as_str));
         let kind = ProblemKind::UnknownColumn {
             qualifier: Some(source.name.clone()),
             elsewhere: Vec::new(),
@@ -198,7 +201,7 @@ impl Resolver<'_> {
             }
             None => {
                 let names = in_scope().map(|source| source.name.as_str());
-                let nearest = nearest(&name, names, NEAREST);
+                let nearest = self.nearest(&name, names);
                 (ProblemKind::UnknownQualifier, nearest)
             }
         };
@@ -380,7 +383,8 @@ impl Walk<'_, '_, '_> {
             let name = self.resolver.fold(window);
             let windows = &self.scope.windows;
             if !windows.contains(&name) {
-                let nearest = nearest(&name, windows.iter().map(String::as_str), NEAREST);
+                let names = windows.iter().map(String::as_str);
+                let nearest = self.resolver.nearest(&name, names);
                 self.resolver
                     .problem(window, ProblemKind::UnknownQualifier, nearest);
             }

@@ -8,7 +8,7 @@ use sqlparser::ast::{
 
 use crate::sql::Dialect;
 
-use super::scope::{Columns, Scope, Source};
+use super::scope::{Columns, List, Scope, Source};
 use super::{Ctes, ProblemKind, Resolver, last_ident};
 use crate::sql::statement::join_constraint;
 
@@ -28,7 +28,7 @@ impl Resolver<'_> {
         for view in &select.lateral_views {
             self.expression(&view.lateral_view, ctes, &scope);
             let names = view.lateral_col_alias.iter().map(|name| self.fold(name));
-            let columns = Columns::Known(names.collect());
+            let columns = Columns::of(names);
             let name = last_ident(&view.lateral_view_name).map(|ident| self.fold(ident));
             scope.add(name.unwrap_or_default(), columns);
         }
@@ -119,60 +119,54 @@ impl Resolver<'_> {
 
     /// The `SELECT` list; gives the names of what it returns.
     fn projection(&mut self, select: &Select, ctes: &Ctes, scope: &Scope<'_>) -> Columns {
-        let mut names = Vec::new();
-        let mut is_open = false;
+        let mut list = List::default();
         for item in &select.projection {
             match item {
                 SelectItem::UnnamedExpr(expr) => {
                     self.expression(expr, ctes, scope);
-                    names.push(self.implied_name(expr));
+                    list.push(self.implied_name(expr));
                 }
                 SelectItem::ExprWithAlias { expr, alias } => {
                     self.expression(expr, ctes, scope);
-                    names.push(self.fold(alias));
+                    list.push(self.fold(alias));
                 }
                 SelectItem::ExprWithAliases { expr, aliases } => {
                     self.expression(expr, ctes, scope);
-                    names.extend(aliases.iter().map(|alias| self.fold(alias)));
+                    for alias in aliases {
+                        list.push(self.fold(alias));
+                    }
                 }
                 SelectItem::Wildcard(_) => {
-                    for source in 0..scope.sources.len() {
-                        is_open |= self.star(scope, source, &mut names);
+                    for source in &scope.sources {
+                        self.star(source, &mut list);
                     }
                 }
                 SelectItem::QualifiedWildcard(kind, _) => {
                     let SelectItemQualifiedWildcardKind::ObjectName(name) = kind else {
-                        is_open = true;
+                        list.open(Columns::Any);
                         continue;
                     };
                     let idents: Vec<&Ident> =
                         name.0.iter().filter_map(|part| part.as_ident()).collect();
                     match self.source(&idents, scope) {
-                        Some((scope, at)) => is_open |= self.star(scope, at, &mut names),
-                        None => is_open = true,
+                        Some((scope, at)) => self.star(&scope.sources[at], &mut list),
+                        None => list.open(Columns::Any),
                     }
                 }
             }
         }
-        match is_open || select.projection.is_empty() {
-            true => Columns::Any,
-            false => Columns::Known(names),
+        if select.projection.is_empty() {
+            list.open(Columns::Any);
         }
+        self.listed(list.columns())
     }
 
-    /// All columns of a source; true if they are not known.
-    fn star(&mut self, scope: &Scope<'_>, at: usize, names: &mut Vec<String>) -> bool {
-        let source = &scope.sources[at];
+    /// All columns of a source.
+    fn star(&mut self, source: &Source, list: &mut List) {
         if let Some(table) = &source.table {
             self.found.columns.insert(format!("{}.*", table.full));
         }
-        match &source.columns {
-            Columns::Known(columns) => {
-                names.extend(columns.iter().cloned());
-                false
-            }
-            Columns::Any => true,
-        }
+        list.extend(&source.columns);
     }
 
     /// What a column without an alias is called.
@@ -237,10 +231,7 @@ impl Resolver<'_> {
             JoinConstraint::Natural => {
                 let shared: Vec<String> = scope.sources[left.clone()]
                     .iter()
-                    .flat_map(|source| match &source.columns {
-                        Columns::Known(names) => names.as_slice(),
-                        Columns::Any => &[],
-                    })
+                    .flat_map(|source| source.columns.names())
                     .filter(|name| {
                         let right = &scope.sources[left.end..];
                         right
@@ -291,7 +282,7 @@ impl Resolver<'_> {
                 match cte {
                     Some(cte) => {
                         let name = self.goes_by(alias.as_ref()).unwrap_or(cte.name);
-                        scope.add(name, cte.columns);
+                        scope.add(name, self.listed(cte.columns));
                     }
                     // A list or struct of an earlier table, as BigQuery joins it.
                     None if name.0.len() > 1 && self.is_of_source(name, scope) => {
@@ -324,20 +315,11 @@ impl Resolver<'_> {
                 let before = scope.sources.len();
                 self.joins(table_with_joins, ctes, scope);
                 if let Some(name) = self.goes_by(alias.as_ref()) {
-                    let inner: Vec<_> = scope.sources.drain(before..).collect();
-                    let mut names = Vec::new();
-                    let mut is_open = false;
-                    for source in inner {
-                        match source.columns {
-                            Columns::Known(columns) => names.extend(columns),
-                            Columns::Any => is_open = true,
-                        }
+                    let mut list = List::default();
+                    for source in scope.sources.drain(before..) {
+                        list.extend(&source.columns);
                     }
-                    let columns = match is_open {
-                        true => Columns::Any,
-                        false => Columns::Known(names),
-                    };
-                    scope.add(name, columns);
+                    scope.add(name, self.listed(list.columns()));
                 }
             }
             TableFactor::TableFunction { expr, alias } => {
@@ -360,7 +342,7 @@ impl Resolver<'_> {
                 self.expressions(array_exprs.iter(), ctes, scope);
                 self.open(alias.as_ref(), None, scope);
                 if let Some(name) = with_offset_alias {
-                    let columns = Columns::Known(vec![self.fold(name)]);
+                    let columns = Columns::of([self.fold(name)]);
                     scope.add(String::new(), columns);
                 }
             }
@@ -394,14 +376,14 @@ impl Resolver<'_> {
         self.rename(alias, scope, before);
     }
 
-    fn rename(&self, alias: Option<&TableAlias>, scope: &mut Scope<'_>, at: usize) {
+    fn rename(&mut self, alias: Option<&TableAlias>, scope: &mut Scope<'_>, at: usize) {
         let Some(alias) = alias.filter(|alias| !alias.columns.is_empty()) else {
             return;
         };
         let names: Vec<String> = alias.columns.iter().map(|c| self.fold(&c.name)).collect();
         if let Some(source) = scope.sources.get_mut(at) {
             let columns = std::mem::replace(&mut source.columns, Columns::Any);
-            source.columns = columns.renamed(&names);
+            source.columns = self.listed(columns.renamed(&names));
         }
     }
 

@@ -215,3 +215,66 @@ fn other_dialects_have_their_own_scopes() {
         Dialect::BigQuery,
     );
 }
+
+#[test]
+fn lists_that_double_at_each_step_end() {
+    let schema = Schema::from_ddl("CREATE TABLE t (a int)", Dialect::Postgres).unwrap();
+    let steps = (0..40).map(|at| format!("c{} AS (SELECT * FROM c{at} x, c{at} y)", at + 1));
+    let steps: Vec<String> = steps.collect();
+    let told = |select: &str| -> Vec<String> {
+        let sql = format!(
+            "WITH c0 AS (SELECT a FROM t), {} {select}",
+            steps.join(", ")
+        );
+        let statements = statement::parse(&sql, Dialect::Postgres).unwrap();
+        let found = resolve(&statements[0], &schema).problems;
+        found.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(told("SELECT 1 FROM c40"), [""; 0]);
+    assert_eq!(
+        told("SELECT n.a, b FROM (c40 x CROSS JOIN c12 y) AS n"),
+        [""; 0]
+    );
+    // The rest of the columns of an alias that names only the first is not known either.
+    assert_eq!(
+        told("SELECT b, c, z.d, t.nothing FROM c40 AS z (b), t"),
+        ["'t' has no column 'nothing'"]
+    );
+}
+
+#[test]
+fn a_statement_lists_only_so_much_in_all() {
+    let columns: Vec<String> = (0..1_000).map(|at| format!("column_{at} int")).collect();
+    let ddl = format!("CREATE TABLE wide ({})", columns.join(", "));
+    let schema = Schema::from_ddl(&ddl, Dialect::Postgres).unwrap();
+    let told = |count: usize| {
+        let tables: Vec<String> = (0..count).map(|at| format!("wide w{at}")).collect();
+        let sql = format!("SELECT nothing FROM {}", tables.join(", "));
+        let statements = statement::parse(&sql, Dialect::Postgres).unwrap();
+        resolve(&statements[0], &schema).problems.len()
+    };
+    assert_eq!(told(10), 1);
+    // Their columns are not all known, so that it may be one of them.
+    assert_eq!(told(400), 0);
+}
+
+#[test]
+fn what_was_meant_is_told_for_the_first_problems_only() {
+    let sql = format!("SELECT {} FROM users", ["nme"; 7_000].join(","));
+    let found = resolved(&sql, Dialect::Postgres).problems;
+    assert_eq!(found.len(), 7_000);
+    let (first, rest) = found.split_at(PROPOSALS);
+    assert!(first.iter().all(|problem| problem.nearest == ["name"]));
+    assert!(rest.iter().all(|problem| problem.nearest.is_empty()));
+}
+
+#[test]
+fn only_some_of_many_tables_with_a_column_are_told() {
+    let tables: Vec<String> = (0..30).map(|at| format!("users u{at}")).collect();
+    let sql = format!("SELECT id FROM {}", tables.join(", "));
+    let found = resolved(&sql, Dialect::Postgres).problems;
+    assert!(
+        matches!(&found[0].kind, ProblemKind::Ambiguous { tables } if tables.len() == 10),
+        "{found:?}"
+    );
+}

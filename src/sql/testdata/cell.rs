@@ -33,6 +33,15 @@ impl Cell {
         }
     }
 
+    /// Bytes of its text.
+    pub(super) fn size_bytes(&self) -> usize {
+        match self {
+            Cell::Number(text) | Cell::Text(text) => text.len(),
+            Cell::Bytes(bytes) => bytes.len(),
+            Cell::Null | Cell::Bool(_) | Cell::Integer(_) => 0,
+        }
+    }
+
     /// How two values compare; nothing if one is null or they are of different sorts.
     pub(super) fn compare(&self, other: &Cell) -> Option<Ordering> {
         match (self, other) {

@@ -12,6 +12,7 @@ use crate::sql::{Dialect, Table};
 
 use super::cell::Cell;
 use super::place;
+use super::values::MOST_LETTERS;
 
 /// What a column's values are kept to.
 #[derive(Clone, Debug, Default)]
@@ -155,7 +156,9 @@ fn narrow(expr: &Expr, table: &Table, bounds: &mut [Bounds]) {
             pattern,
             ..
         } => {
-            if let (Some(at), Some(Cell::Text(pattern))) = (column(expr, table), literal(pattern)) {
+            if let (Some(at), Some(Cell::Text(pattern))) = (column(expr, table), literal(pattern))
+                && pattern.chars().count() <= MOST_LETTERS
+            {
                 bounds[at].pattern = Some(pattern);
             }
         }

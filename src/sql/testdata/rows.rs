@@ -1,6 +1,7 @@
 //! The rows of one table.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -48,8 +49,10 @@ pub(super) struct Maker<'a> {
     pairs: Vec<(usize, usize)>,
     links: Vec<Link>,
     /// Columns whose values differ from row to row, with those they differ with.
-    uniques: Vec<(Vec<usize>, HashSet<String>)>,
+    uniques: Vec<(Vec<usize>, HashSet<u64>)>,
     result: Made,
+    /// Bytes of the texts of its rows.
+    size_bytes: usize,
     warnings: Vec<String>,
 }
 
@@ -85,6 +88,7 @@ impl<'a> Maker<'a> {
             links: Vec::new(),
             uniques: uniques(table),
             result: Made::default(),
+            size_bytes: 0,
             warnings: warnings.collect(),
             checks,
         };
@@ -157,6 +161,11 @@ impl<'a> Maker<'a> {
         }
     }
 
+    /// Bytes of the texts of the rows that were made.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.size_bytes
+    }
+
     pub(super) fn finish(self) -> (Made, Vec<String>) {
         (self.result, self.warnings)
     }
@@ -227,7 +236,7 @@ impl<'a> Maker<'a> {
         {
             return false;
         }
-        let keys: Vec<Option<String>> = self
+        let keys: Vec<Option<u64>> = self
             .uniques
             .iter()
             .map(|(columns, _)| key(columns, &row))
@@ -243,6 +252,7 @@ impl<'a> Maker<'a> {
         for ((_, taken), key) in self.uniques.iter_mut().zip(keys) {
             taken.extend(key);
         }
+        self.size_bytes += row.iter().map(Cell::size_bytes).sum::<usize>();
         self.result.rows.push(row);
         true
     }
@@ -332,7 +342,7 @@ impl<'a> Maker<'a> {
 }
 
 /// Sets of columns whose values must differ.
-fn uniques(table: &Table) -> Vec<(Vec<usize>, HashSet<String>)> {
+fn uniques(table: &Table) -> Vec<(Vec<usize>, HashSet<u64>)> {
     let indexes = table
         .indexes
         .iter()
@@ -348,12 +358,15 @@ fn uniques(table: &Table) -> Vec<(Vec<usize>, HashSet<String>)> {
     sets.map(|columns| (columns, HashSet::new())).collect()
 }
 
-/// What must differ from row to row; nothing where a null makes it differ anyway. Text counts without regard to
-/// case, as some databases compare it.
-fn key(columns: &[usize], row: &[Cell]) -> Option<String> {
-    let cells = columns.iter().map(|at| match &row[*at] {
-        Cell::Null => None,
-        cell => Some(format!("{cell:?}").to_lowercase()),
-    });
-    Some(cells.collect::<Option<Vec<_>>>()?.join("\u{0}"))
+/// What must differ from row to row, as a hash; nothing where a null makes it differ anyway. Text counts without
+/// regard to case, as some databases compare it. Rows whose hashes are the same by chance only cost a try.
+fn key(columns: &[usize], row: &[Cell]) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    for at in columns {
+        match &row[*at] {
+            Cell::Null => return None,
+            cell => format!("{cell:?}").to_lowercase().hash(&mut hasher),
+        }
+    }
+    Some(hasher.finish())
 }

@@ -208,3 +208,58 @@ fn literals_are_those_of_the_dialect() {
         data.statements[0]
     );
 }
+
+#[test]
+fn a_check_for_endless_text_is_not_met() {
+    let ddl = |check: &str| format!("CREATE TABLE t (a TEXT NOT NULL CHECK ({check}))");
+    for check in [
+        "length(a) >= 10000000000",
+        "length(a) = 9223372036854775807",
+    ] {
+        let data = testdata(&schema(&ddl(check), Dialect::Sqlite), 3, 1);
+        assert_eq!(
+            data.warnings,
+            ["t got 0 of 3 rows: its keys and checks allow no more, or they were not found"]
+        );
+        assert!(data.statements.is_empty(), "{:?}", data.statements);
+    }
+    let long = ddl("length(a) >= 10000");
+    let data = testdata(&schema(&long, Dialect::Sqlite), 3, 1);
+    assert_eq!(data.warnings, Vec::<String>::new());
+    assert_eq!(number(&filled(&long, &data), "SELECT count(*) FROM t"), 3);
+    let letters = "b".repeat(10_001);
+    for check in [format!("a LIKE '{letters}'"), format!("a IN ('{letters}')")] {
+        let data = testdata(&schema(&ddl(&check), Dialect::Sqlite), 3, 1);
+        assert!(data.warnings[0].starts_with("t got 0 of 3 rows"));
+    }
+}
+
+#[test]
+fn wide_types_get_no_wide_texts() {
+    let ddl = "CREATE TABLE t (a CHAR(1000000000) NOT NULL, b CHAR(1000000000) UNIQUE NOT NULL)";
+    let data = testdata(&schema(ddl, Dialect::Postgres), 1, 1);
+    assert_eq!(data.warnings, Vec::<String>::new());
+    assert!((20_000..20_200).contains(&data.statements[0].len()));
+}
+
+#[test]
+fn long_texts_make_fewer_rows() {
+    let ddl = "CREATE TABLE t (a CHAR(10000) NOT NULL, b CHAR(10000) NOT NULL); CREATE TABLE u (a TEXT NOT NULL);";
+    let data = testdata(&schema(ddl, Dialect::Postgres), 5_000, 1);
+    assert_eq!(
+        data.warnings,
+        [
+            "t got 1678 of 5000 rows: all texts together take 33554432 bytes at most",
+            "u got 0 of 5000 rows: all texts together take 33554432 bytes at most"
+        ]
+    );
+}
+
+#[test]
+fn many_columns_allow_fewer_rows() {
+    let columns: Vec<String> = (0..1_000).map(|at| format!("c{at} INT")).collect();
+    let ddl = format!("CREATE TABLE t ({})", columns.join(", "));
+    assert_eq!(most_rows(&schema(&ddl, Dialect::Sqlite)), 1_000);
+    assert_eq!(most_rows(&schema(CLINIC, Dialect::Sqlite)), MOST_ROWS);
+    assert_eq!(most_rows(&Schema::default()), MOST_ROWS);
+}

@@ -15,6 +15,8 @@ use super::checks::Bounds;
 /// The first day of what is made up, and how many days it spans.
 const FIRST_DAY: Date = date(2023, 1, 1);
 const DAYS: i64 = 730;
+/// Letters of a text at most. A check that asks for more is not met, and a wider type gets no wider texts.
+pub(super) const MOST_LETTERS: usize = 10_000;
 
 /// The column whose value is wanted.
 pub(super) struct Wanted<'a> {
@@ -56,7 +58,10 @@ pub(super) fn value(wanted: &Wanted<'_>, random: &mut ChaCha8Rng) -> Cell {
 /// One of the values that the column is known to take.
 fn chosen(wanted: &Wanted<'_>, random: &mut ChaCha8Rng) -> Option<Cell> {
     if let Some(choices) = &wanted.bounds.choices {
-        return choices.choose(random).cloned();
+        let choice = choices.choose(random);
+        return choice
+            .filter(|cell| cell.size_bytes() <= MOST_LETTERS)
+            .cloned();
     }
     let samples = &wanted.column.samples;
     let known = samples.choose(random).filter(|_| !wanted.is_unique)?;
@@ -359,12 +364,13 @@ fn fitted(text: String, wanted: &Wanted<'_>, number: usize) -> String {
     let is_fixed = wanted.column.type_name.to_lowercase().starts_with("char(")
         && wanted.dialect == Dialect::Postgres;
     let least = if is_fixed {
-        least.max(by_type.unwrap_or(0))
+        least.max(by_type.unwrap_or(0).min(MOST_LETTERS))
     } else {
         least
     };
-    while text.chars().count() < least {
-        text.push('x');
+    if least <= MOST_LETTERS {
+        let missing = least.saturating_sub(text.chars().count());
+        text.push_str(&"x".repeat(missing));
     }
     text
 }

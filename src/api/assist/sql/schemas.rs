@@ -18,7 +18,8 @@ use crate::sql::Schema;
 use crate::sql::link::{Example, Hints};
 use crate::sql::registry::{Connection, Registered, RegistryError, is_name};
 
-use super::wrong;
+use super::errors::database_error;
+use super::{dialect, wrong};
 
 /// Descriptions and examples at most, and the longest of them in bytes.
 const HINTS: (usize, usize) = (5_000, 2_000);
@@ -32,7 +33,7 @@ pub(crate) struct PutRequest {
     ddl: Option<String>,
     /// Whose SQL they are: postgres (as it is if absent), mysql, sqlite, duckdb, mssql or bigquery.
     dialect: Option<String>,
-    /// `postgres://…`, `sqlite:…`, or `env:WICK_SQL_…` for a variable of the server that holds one.
+    /// `postgres://…`, `sqlite:…`, or `env:WICK_SQL_…` for a variable of the server that holds one for the tenant.
     connection: Option<String>,
     /// What `table` or `table.column` is about.
     #[serde(default)]
@@ -191,14 +192,14 @@ async fn read(
     name: &str,
     request: PutRequest,
 ) -> Result<(Schema, Option<Connection>), ApiError> {
-    let dialect = super::dialect(request.dialect.as_deref())?;
+    let dialect = dialect(request.dialect.as_deref())?;
     match (request.ddl, request.connection) {
         (None, Some(text)) => {
             let (connection, database) =
                 app.schemas
                     .connection(&caller.tenant, name, &text, &app.reach())?;
             let schema = database.introspect(request.samples.unwrap_or(false)).await;
-            let schema = schema.map_err(super::database_error)?;
+            let schema = schema.map_err(database_error)?;
             if schema.tables.is_empty() {
                 let text = "leads to a database without a table that may be read";
                 return Err(wrong("connection", text));
@@ -216,7 +217,7 @@ async fn read(
                     let (connection, database) =
                         app.schemas
                             .connection(&caller.tenant, name, &text, &app.reach())?;
-                    database.reach().await.map_err(super::database_error)?;
+                    database.reach().await.map_err(database_error)?;
                     if database.dialect() != schema.dialect {
                         return Err(wrong("dialect", "is not that of the connection"));
                     }

@@ -7,10 +7,10 @@ use utoipa::ToSchema;
 
 use crate::access::Caller;
 use crate::api::App;
-use crate::api::assist::{AssistBody, ErrorBody, within};
+use crate::api::assist::{AssistBody, ErrorBody, in_time, within};
 use crate::api::catalog::blocking;
-use crate::api::error::AssistError;
-use crate::sql::{document, migrate, testdata};
+use crate::api::error::{ApiError, AssistError};
+use crate::sql::{Schema, document, migrate, testdata};
 
 use super::{dialect, schema, wrong};
 
@@ -39,15 +39,19 @@ pub(crate) struct DocumentResponse {
     (status = 200, description = "The document", body = DocumentResponse),
     (status = 400, description = "A field is missing or wrong", body = ErrorBody),
     (status = 401, description = "No or bad credentials", body = ErrorBody),
-    (status = 404, description = "No such schema", body = ErrorBody)))]
+    (status = 404, description = "No such schema", body = ErrorBody),
+    (status = 504, description = "It took too long", body = ErrorBody)))]
 pub(crate) async fn document(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     AssistBody(request): AssistBody<DocumentRequest>,
 ) -> Result<Json<DocumentResponse>, AssistError> {
     let dialect = dialect(request.dialect.as_deref())?;
-    let ready = schema(&app, &caller, &request.schema, dialect).await?;
-    let markdown = blocking(move || Ok(document::document(ready.linker.schema()))).await?;
+    let work = async {
+        let ready = schema(&app, &caller, &request.schema, dialect).await?;
+        blocking(move || Ok(document::document(ready.linker.schema()))).await
+    };
+    let markdown = in_time(app.config.assist_timeout, work).await?;
     Ok(Json(DocumentResponse { markdown }))
 }
 
@@ -59,7 +63,7 @@ pub(crate) struct TestDataRequest {
     schema: String,
     /// Whose SQL it is, if it is DDL.
     dialect: Option<String>,
-    /// Rows of each table (10, at most 10000).
+    /// Rows of each table (10, at most 10000; fewer where the tables have very many columns).
     rows: Option<u32>,
     /// The same seed gives the same rows.
     seed: Option<u64>,
@@ -79,29 +83,32 @@ pub(crate) struct TestDataResponse {
     (status = 200, description = "The statements", body = TestDataResponse),
     (status = 400, description = "A field is missing or wrong", body = ErrorBody),
     (status = 401, description = "No or bad credentials", body = ErrorBody),
-    (status = 404, description = "No such schema", body = ErrorBody)))]
+    (status = 404, description = "No such schema", body = ErrorBody),
+    (status = 504, description = "It took too long", body = ErrorBody)))]
 pub(crate) async fn testdata(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     AssistBody(request): AssistBody<TestDataRequest>,
 ) -> Result<Json<TestDataResponse>, AssistError> {
-    let most = u32::try_from(testdata::MOST_ROWS).unwrap_or(u32::MAX);
-    let rows = within("rows", request.rows.unwrap_or(ROWS), 1, most)?;
     let seed = request.seed.unwrap_or(1);
     let dialect = dialect(request.dialect.as_deref())?;
-    let ready = schema(&app, &caller, &request.schema, dialect).await?;
-    let made = move || {
-        Ok(testdata::testdata(
-            ready.linker.schema(),
-            rows as usize,
-            seed,
-        ))
+    let work = async {
+        let ready = schema(&app, &caller, &request.schema, dialect).await?;
+        let rows = rows(request.rows, ready.linker.schema())?;
+        blocking(move || Ok(testdata::testdata(ready.linker.schema(), rows, seed))).await
     };
-    let made = blocking(made).await?;
+    let made = in_time(app.config.assist_timeout, work).await?;
     Ok(Json(TestDataResponse {
         sql: made.statements.join("\n"),
         warnings: made.warnings,
     }))
+}
+
+/// Rows of each table: as many as are asked for, if the schema can have them.
+fn rows(wanted: Option<u32>, schema: &Schema) -> Result<usize, ApiError> {
+    let most = u32::try_from(testdata::most_rows(schema)).unwrap_or(u32::MAX);
+    let rows = within("rows", wanted.unwrap_or(ROWS.min(most)), 1, most)?;
+    Ok(rows as usize)
 }
 
 /// Two schemas.
@@ -132,8 +139,10 @@ pub(crate) struct MigrateResponse {
 #[utoipa::path(post, path = "/ai/sql/migrate", tag = "sql", request_body = MigrateRequest, responses(
     (status = 200, description = "The statements, there and back", body = MigrateResponse),
     (status = 400, description = "A field is missing or wrong", body = ErrorBody),
-    (status = 401, description = "No or bad credentials", body = ErrorBody)))]
+    (status = 401, description = "No or bad credentials", body = ErrorBody),
+    (status = 504, description = "It took too long", body = ErrorBody)))]
 pub(crate) async fn migrate(
+    State(app): State<App>,
     AssistBody(request): AssistBody<MigrateRequest>,
 ) -> Result<Json<MigrateResponse>, AssistError> {
     let dialect = dialect(request.dialect.as_deref())?.unwrap_or_default();
@@ -141,10 +150,33 @@ pub(crate) async fn migrate(
         migrate::migrate(&request.from_ddl, &request.to_ddl, dialect)
             .map_err(|error| wrong("from_ddl or to_ddl", &error.to_string()))
     };
-    let made = blocking(made).await?;
+    let made = in_time(app.config.assist_timeout, blocking(made)).await?;
     Ok(Json(MigrateResponse {
         statements: made.up,
         reverse: made.down,
         warnings: made.warnings,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::Dialect;
+
+    #[test]
+    fn wide_schemas_get_fewer_rows() {
+        let columns: Vec<String> = (0..1_000).map(|at| format!("c{at} int")).collect();
+        let ddl = format!("CREATE TABLE t ({});", columns.join(", "));
+        let wide = Schema::from_ddl(&ddl, Dialect::Postgres).unwrap();
+        assert_eq!(rows(None, &wide).unwrap(), 10);
+        assert_eq!(rows(Some(1_000), &wide).unwrap(), 1_000);
+        assert_eq!(
+            rows(Some(1_001), &wide).unwrap_err().to_string(),
+            "field 'rows' must be from 1 to 1000"
+        );
+        assert_eq!(
+            rows(Some(0), &Schema::default()).unwrap_err().to_string(),
+            "field 'rows' must be from 1 to 10000"
+        );
+    }
 }

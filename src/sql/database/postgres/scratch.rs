@@ -29,8 +29,9 @@ impl Scratch {
         let meter = Meter::new(usize::MAX);
         let postgres = Postgres::new((**config).clone(), Reach::anywhere());
         let client = postgres.client(&meter).await?;
-        // What is created without a schema's name is temporary then.
-        let setup = "SET search_path = pg_temp; SET timezone = 'UTC'";
+        // What is created without a schema's name is temporary then, and strings are read as the guard reads them.
+        let setup =
+            "SET search_path = pg_temp; SET timezone = 'UTC'; SET standard_conforming_strings = on";
         client.batch_execute(setup).await.map_err(failed)?;
         Ok(Scratch { client, meter })
     }
