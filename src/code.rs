@@ -115,6 +115,7 @@ fn generation(request: &CompletionRequest, prompt: Vec<u32>, candidates: usize) 
         keep: 0,
         shift: false,
         stop: prompt::stops(request),
+        printed: Vec::new(),
         logprobs: Some(0),
         candidates,
         tenant: request.tenant.clone(),

@@ -111,6 +111,8 @@ pub struct Generation {
     pub shift: bool,
     /// Texts that end the answer and are not part of it.
     pub stop: Vec<String>,
+    /// Control tokens whose text is part of the answer, where others print nothing: those that announce calls of tools.
+    pub printed: Vec<u32>,
     /// `Some(n)`: log-probabilities of each token and of the `n` best ones at its place.
     pub logprobs: Option<usize>,
     /// Answers to draw from one prompt, at least 1; candidate `i` draws with `seed + i`.

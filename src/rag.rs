@@ -25,6 +25,7 @@ pub mod read;
 mod tables;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -103,12 +104,12 @@ pub struct Hit {
 }
 
 /// Where in a document a passage stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// The page on which it begins, from 1, if the format has pages.
     pub page: Option<u32>,
     /// The headings above it, outermost first.
-    pub headings: Vec<String>,
+    pub headings: Arc<[String]>,
     /// Where it begins in the document's plain text, in bytes.
     pub offset: usize,
     /// Its number among the document's passages, from 0.

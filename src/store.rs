@@ -5,9 +5,9 @@
 //! <root>/blobs/sha256-<64 hex>                        one layer or config
 //! <root>/blobs/sha256-<64 hex>-partial[-<N>]          a download under way and the state of its parts
 //! ```
-//! Whatever is written goes to a temporary file that is synced and renamed into place, blobs before
-//! the manifest that names them. A kill at any moment leaves the store as it was, plus at most a
-//! temporary file that the next start removes.
+//! Whatever is written goes to a temporary file, in `blobs` or `manifests` as its place is, that is
+//! synced and renamed, blobs before the manifest that names them. A kill at any moment leaves the store
+//! as it was, plus at most a temporary file that a later start removes.
 
 mod blobs;
 pub mod create;
@@ -281,7 +281,7 @@ impl Store {
         }
         let _index = self.lock_index();
         let bytes = self.read_manifest(source)?.1.bytes;
-        blobs::write_atomically(self, &self.manifest_file(destination), &bytes)
+        blobs::write_manifest(self, &self.manifest_file(destination), &bytes)
     }
 
     /// Removes a name and then the blobs that no other manifest names.
@@ -329,11 +329,7 @@ impl Store {
 
     fn rename_legacy_blobs(&self) -> Result<(), StoreError> {
         for path in entries(&self.blobs_folder())? {
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or_default();
-            if let Some(rest) = name.strip_prefix("sha256:") {
+            if let Some(rest) = file_name(&path).strip_prefix("sha256:") {
                 let renamed = path.with_file_name(format!("sha256-{rest}"));
                 fs::rename(&path, &renamed).map_err(|e| StoreError::io("rename", &path, e))?;
             }
@@ -348,23 +344,29 @@ impl Store {
             return Ok(());
         };
         let pinned = self.pinned();
+        let is_old = |at: SystemTime| at.elapsed().is_ok_and(|age| age >= grace);
+        let paths = entries(&self.blobs_folder())?;
+        let downloads = last_writes(&paths);
         let mut removed = 0;
-        for path in entries(&self.blobs_folder())? {
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or_default();
-            let old = fs::metadata(&path).is_ok_and(|meta| {
-                let age = meta.modified().ok().and_then(|at| at.elapsed().ok());
-                meta.is_file() && age.is_some_and(|age| age >= grace)
-            });
+        for path in paths {
+            let Some(modified) = file_modified(&path) else {
+                continue;
+            };
+            let name = file_name(&path);
+            let download = partial_of(name).and_then(|blob| downloads.get(&blob).copied());
             // Names that are no digest are temporary files and partial downloads.
             let unused = name.parse().map_or(true, |blob| {
                 !used.contains(&blob) && !pinned.contains(&blob)
             });
-            if old && unused {
+            if is_old(download.unwrap_or(modified)) && unused {
                 remove_or_warn(&path);
                 removed += 1;
+            }
+        }
+        for path in entries(&self.manifests_folder())? {
+            let is_temporary = file_name(&path).starts_with(blobs::TEMPORARY_MANIFEST);
+            if is_temporary && file_modified(&path).is_some_and(is_old) {
+                remove_or_warn(&path);
             }
         }
         remove_empty_folders(&self.manifests_folder());
@@ -390,7 +392,7 @@ impl Store {
     /// Removes those of `digests` that no manifest names and no running work has pinned.
     /// Manifests that cannot be read do not stand in the way, or a bad file could never be freed.
     fn remove_unused(&self, mut digests: HashSet<Digest>) -> Result<(), StoreError> {
-        if self.inner.keep_unused || digests.is_empty() {
+        if digests.is_empty() {
             return Ok(());
         }
         for name in self.names()? {
@@ -416,7 +418,7 @@ impl Store {
             return Err(StoreError::BlobNotFound(missing.digest));
         }
         let old = self.read_manifest(name).ok();
-        blobs::write_atomically(self, &self.manifest_file(name), bytes)?;
+        blobs::write_manifest(self, &self.manifest_file(name), bytes)?;
         let kept: HashSet<Digest> = manifest.blobs().map(|layer| layer.digest).collect();
         let old = old
             .iter()
@@ -427,7 +429,11 @@ impl Store {
         })
     }
 
+    /// Removes what nothing names since a manifest was replaced, unless the store keeps unused blobs.
     fn free_replaced(&self, replaced: Replaced) -> Result<(), StoreError> {
+        if self.inner.keep_unused {
+            return Ok(());
+        }
         let _index = self.lock_index();
         self.remove_unused(replaced.digests)
     }
@@ -596,6 +602,40 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
         Err(error) => Err(error),
     };
     listed.map_err(|e| StoreError::io("list", folder, e))
+}
+
+/// A file's name; empty if it is not UTF-8, which no name in the store is.
+fn file_name(path: &Path) -> &str {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default()
+}
+
+/// When a file was last written to; nothing for what is no file.
+fn file_modified(path: &Path) -> Option<SystemTime> {
+    let meta = fs::metadata(path).ok().filter(|meta| meta.is_file())?;
+    meta.modified().ok()
+}
+
+/// When each download under way was last written to. Its files grow old together: the state of a part
+/// that has come in full is not touched while the others go on.
+fn last_writes(paths: &[PathBuf]) -> HashMap<Digest, SystemTime> {
+    let mut last = HashMap::new();
+    for path in paths {
+        if let (Some(blob), Some(modified)) = (partial_of(file_name(path)), file_modified(path)) {
+            let newest = last.entry(blob).or_insert(modified);
+            *newest = modified.max(*newest);
+        }
+    }
+    last
+}
+
+/// The blob that a download's file belongs to: `sha256-<64 hex>-partial[-<N>]`.
+fn partial_of(name: &str) -> Option<Digest> {
+    let (blob, part) = name.split_once("-partial")?;
+    let is_number = |n: &str| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit());
+    let is_part = part.is_empty() || part.strip_prefix('-').is_some_and(is_number);
+    blob.parse::<Digest>().ok().filter(|_| is_part)
 }
 
 fn is_absence(error: &io::Error) -> bool {

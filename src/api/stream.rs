@@ -64,8 +64,16 @@ pub(crate) fn streamed(
     }
 }
 
+/// One line, also for readers who take a line to end where Unicode says so: httpx is one.
 fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("wire types have only text keys")
+    let text = serde_json::to_string(value).expect("wire types have only text keys");
+    if !text.contains(['\u{85}', '\u{2028}', '\u{2029}']) {
+        return text;
+    }
+    // They can only stand inside of strings.
+    text.replace('\u{85}', "\\u0085")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
 }
 
 #[cfg(test)]
@@ -83,5 +91,7 @@ mod tests {
             Frame::event("e", &value).0,
             "event: e\ndata: {\"a\":\"x\\ny\"}\n\n"
         );
+        let line = Frame::line(&json!({"a": "ö\u{85}\u{2028}\u{2029}."})).0;
+        assert_eq!(line, "{\"a\":\"ö\\u0085\\u2028\\u2029.\"}\n");
     }
 }

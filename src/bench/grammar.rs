@@ -177,6 +177,7 @@ impl Subject {
             keep: 0,
             shift: false,
             stop: Vec::new(),
+            printed: Vec::new(),
             logprobs: None,
             candidates: 1,
             tenant: String::new(),

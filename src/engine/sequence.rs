@@ -31,6 +31,7 @@ pub(super) struct Sequence {
     limit: usize,
     keep: usize,
     shift: bool,
+    printed: Vec<u32>,
     logprobs: Option<usize>,
     sampler: Sampler,
     /// What the answer is held to.
@@ -72,6 +73,7 @@ impl Sequence {
             limit: limit.min(most),
             keep: keep.min(request.prompt.len()),
             shift: request.shift,
+            printed: request.printed.clone(),
             logprobs: request.logprobs,
             sampler: Sampler::new(request.sampling.clone(), candidate),
             mask,
@@ -234,7 +236,11 @@ impl Sequence {
 
     fn take(&mut self, token: u32, tokenizer: &Tokenizer) {
         self.tokens.push(token);
-        let text = self.decode.push(tokenizer, token).unwrap_or_default();
+        let bytes = match self.printed.contains(&token) {
+            true => tokenizer.token_text(token).as_bytes(),
+            false => tokenizer.token_bytes(token),
+        };
+        let text = self.decode.push_bytes(bytes).unwrap_or_default();
         let shown = self.stop.push(&text);
         self.say(shown.text);
         let cycle = self.cycle.as_mut();

@@ -230,6 +230,7 @@ fn request(prompt: &str, predict: i64) -> Generation {
         keep: 4,
         shift: true,
         stop: Vec::new(),
+        printed: Vec::new(),
         logprobs: None,
         candidates: 1,
         tenant: "t".into(),

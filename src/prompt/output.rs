@@ -40,6 +40,14 @@ impl OutputParser {
             .is_none_or(ThinkingSplitter::in_content)
     }
 
+    /// Texts by which a model may announce and divide calls; none where no tools are declared.
+    pub fn call_marks(&self) -> impl Iterator<Item = &str> {
+        let inner = ["[ARGS]", "[CALL_ID]"];
+        self.tools
+            .iter()
+            .flat_map(move |tools| tools.tags().iter().map(String::as_str).chain(inner))
+    }
+
     /// What would end thoughts that are under way; empty where none are.
     pub fn closing(&self) -> &str {
         self.thinking.as_ref().map_or("", ThinkingSplitter::closing)

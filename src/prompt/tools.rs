@@ -72,6 +72,11 @@ impl ToolParser {
         }
     }
 
+    /// Texts that announce calls.
+    pub fn tags(&self) -> &[String] {
+        &self.tags
+    }
+
     /// Takes the next piece of output and returns what is decided by it.
     pub fn push(&mut self, text: &str) -> Vec<Piece> {
         let mut out = Vec::new();

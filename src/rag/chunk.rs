@@ -5,15 +5,23 @@
 //! long are cut between sentences, sentences between words, words between letters.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::read::{Block, Document};
 
+/// Bytes that a chunk may have for each of its tokens. Tokenizers take a word that is too long for them for one token,
+/// and what cannot be seen for none, so that tokens alone bound no text.
+const BYTES_PER_TOKEN: usize = 32;
+
+/// Bytes that are looked at together for the ends of sentences, for which the splitter looks ahead from each mark.
+const SPLIT_BYTES: usize = 512;
+
 /// How long chunks may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// No chunk has more tokens, except a single letter that has.
+    /// No chunk has more tokens, except a single letter that has, or more than 32 bytes for each of them.
     pub max_tokens: usize,
     /// At most this many are repeated from the chunk before.
     pub overlap_tokens: usize,
@@ -27,15 +35,15 @@ pub struct Chunk {
     /// The tokens of `text`.
     pub tokens: usize,
     /// The headings that it stands under, outermost first.
-    pub headings: Vec<String>,
+    pub headings: Arc<[String]>,
     /// The page on which it begins, if the format has pages.
     pub page: Option<u32>,
     /// Where it begins in the document's plain text, in bytes.
     pub offset: usize,
 }
 
-/// The chunks of a document in reading order. `count` tells the tokens of a text; a longer text
-/// never has fewer.
+/// The chunks of a document in reading order. `count` tells the tokens of a text. A longer text seldom has fewer, but
+/// it can: a very long word may be one token, and an invisible one none.
 pub fn chunks(document: &Document, limits: Limits, count: impl Fn(&str) -> usize) -> Vec<Chunk> {
     let mut out = Vec::new();
     let packer = Packer {
@@ -57,7 +65,7 @@ struct Piece<'a> {
     gap: &'static str,
     page: Option<u32>,
     offset: usize,
-    /// Its own, without those that surround every text.
+    /// Its own, without those that surround every text; at least 1.
     tokens: usize,
 }
 
@@ -84,7 +92,7 @@ impl<Count: Fn(&str) -> usize> Packer<'_, Count> {
             out.push(Chunk {
                 tokens: (self.count)(&text),
                 text,
-                headings: headings.to_vec(),
+                headings: Arc::clone(headings),
                 page: pieces[start].page,
                 offset: pieces[start].offset,
             });
@@ -98,8 +106,13 @@ impl<Count: Fn(&str) -> usize> Packer<'_, Count> {
     fn fill(&self, pieces: &[Piece], start: usize, end: usize) -> (String, usize) {
         let mut to = end + 1;
         let mut tokens = self.surrounding + sum(&pieces[start..to]);
-        while to < pieces.len() && tokens + pieces[to].tokens <= self.limits.max_tokens {
+        let mut bytes: usize = pieces[start..to].iter().map(Piece::bytes).sum();
+        while to < pieces.len() {
             tokens += pieces[to].tokens;
+            bytes += pieces[to].bytes();
+            if tokens > self.limits.max_tokens || bytes > most_bytes(self.limits.max_tokens) {
+                break;
+            }
             to += 1;
         }
         let mut text = join(&pieces[start..to]);
@@ -107,12 +120,13 @@ impl<Count: Fn(&str) -> usize> Packer<'_, Count> {
             to -= 1;
             text = join(&pieces[start..to]);
         }
-        while to < pieces.len() {
-            let longer = with(&text, &pieces[to]);
-            if !self.fits(&longer) {
+        while to < pieces.len() && to - start < self.limits.max_tokens {
+            let shorter = text.len();
+            push(&mut text, &pieces[to]);
+            if !self.fits(&text) {
+                text.truncate(shorter);
                 break;
             }
-            text = longer;
             to += 1;
         }
         (text, to)
@@ -126,20 +140,25 @@ impl<Count: Fn(&str) -> usize> Packer<'_, Count> {
             from -= 1;
             tokens += pieces[from].tokens;
         }
-        while from < end && (self.count)(&join(&pieces[from..end])) > self.limits.overlap_tokens {
+        while from < end && !self.is_within(&join(&pieces[from..end]), self.limits.overlap_tokens) {
             from += 1;
         }
         from
     }
 
     fn fits(&self, text: &str) -> bool {
-        (self.count)(text) <= self.limits.max_tokens
+        self.is_within(text, self.limits.max_tokens)
+    }
+
+    fn is_within(&self, text: &str, tokens: usize) -> bool {
+        text.len() <= most_bytes(tokens) && (self.count)(text) <= tokens
     }
 
     /// The sentences of a block; of those that are too long, runs of words.
     fn pieces<'b>(&self, block: &'b Block) -> Vec<Piece<'b>> {
         let mut spans = Vec::new();
-        for (at, sentence) in block.text.split_sentence_bound_indices() {
+        for span in sentences(&block.text).windows(2) {
+            let (at, sentence) = (span[0], &block.text[span[0]..span[1]]);
             if self.fits(sentence.trim()) {
                 spans.push(at..at + sentence.len());
             } else {
@@ -155,7 +174,8 @@ impl<Count: Fn(&str) -> usize> Packer<'_, Count> {
         }
         let pieces = spans.into_iter().map(|span| {
             let mut piece = Piece::new(block, span);
-            piece.tokens = (self.count)(piece.text).saturating_sub(self.surrounding);
+            let tokens = (self.count)(piece.text).saturating_sub(self.surrounding);
+            piece.tokens = tokens.max(1);
             piece
         });
         pieces.filter(|piece| !piece.text.is_empty()).collect()
@@ -168,14 +188,28 @@ impl<Count: Fn(&str) -> usize> Packer<'_, Count> {
             let to = self.longest(text, &bounds, from);
             let span = bounds[from]..bounds[to];
             if to == from + 1 && !self.fits(text[span.clone()].trim()) {
-                let letters = text[span.clone()].grapheme_indices(true);
-                let letters = letters.map(|(at, _)| span.start + at);
-                self.letters(text, letters.chain([span.end]).collect(), out);
+                self.letters(text, self.letter_bounds(text, span), out);
             } else {
                 out.push(span);
             }
             from = to;
         }
+    }
+
+    /// Where the letters of a word begin, and its end. One with marks upon marks, too long for a chunk, is cut too.
+    fn letter_bounds(&self, text: &str, word: Range<usize>) -> Vec<usize> {
+        let most = most_bytes(self.limits.max_tokens);
+        let mut bounds = Vec::new();
+        for (at, letter) in text[word.clone()].grapheme_indices(true) {
+            let at = word.start + at;
+            if letter.len() <= most {
+                bounds.push(at);
+            } else {
+                bounds.extend(letter.char_indices().map(|(within, _)| at + within));
+            }
+        }
+        bounds.push(word.end);
+        bounds
     }
 
     fn letters(&self, text: &str, bounds: Vec<usize>, out: &mut Vec<Range<usize>>) {
@@ -219,9 +253,38 @@ impl<'a> Piece<'a> {
             gap: gap(&block.text[..at]),
             page: block.page,
             offset: block.offset + at,
-            tokens: 0,
+            tokens: 1,
         }
     }
+
+    /// What it adds to a text.
+    fn bytes(&self) -> usize {
+        self.gap.len() + self.text.len()
+    }
+}
+
+/// Where sentences begin in a text, and its end. The splitter takes quadratic time where a mark of abbreviation is
+/// followed by nothing but brackets or spaces, so it sees a little at a time and begins again where it last found a
+/// sentence. Where it finds none, a sentence goes on.
+fn sentences(text: &str) -> Vec<usize> {
+    let mut bounds = vec![0];
+    let mut from = 0;
+    while from < text.len() {
+        let to = text.floor_char_boundary(from + SPLIT_BYTES);
+        let found = text[from..to].split_sentence_bound_indices().skip(1);
+        let before = bounds.len();
+        bounds.extend(found.map(|(at, _)| from + at));
+        from = match bounds[before..].last() {
+            Some(last) if to < text.len() => *last,
+            _ => to,
+        };
+    }
+    bounds.push(text.len());
+    bounds
+}
+
+fn most_bytes(tokens: usize) -> usize {
+    tokens.saturating_mul(BYTES_PER_TOKEN)
 }
 
 /// What stood before a piece: nothing within a word, a line end, or a space.
@@ -238,17 +301,18 @@ fn sum(pieces: &[Piece]) -> usize {
 }
 
 fn join(pieces: &[Piece]) -> String {
-    pieces
-        .iter()
-        .fold(String::new(), |text, piece| with(&text, piece))
+    let mut text = String::new();
+    for piece in pieces {
+        push(&mut text, piece);
+    }
+    text
 }
 
-fn with(text: &str, piece: &Piece) -> String {
-    if text.is_empty() {
-        piece.text.to_owned()
-    } else {
-        [text, piece.gap, piece.text].concat()
+fn push(text: &mut String, piece: &Piece) {
+    if !text.is_empty() {
+        text.push_str(piece.gap);
     }
+    text.push_str(piece.text);
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
+use tracing::warn;
 
 use super::Metadata;
 
@@ -31,6 +32,8 @@ const QUEUE_OF_TENANT: usize = 64;
 const REMEMBERED: usize = 1000;
 /// How long ended jobs are remembered.
 const REMEMBERED_MS: i64 = 24 * 60 * 60 * 1000;
+/// A job is not begun more often without an end: it may be what ends the process.
+const MOST_BEGINNINGS: u32 = 5;
 
 /// How a job or a document of one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +64,9 @@ pub struct Job {
     pub created_ms: i64,
     /// When it ended.
     pub ended_ms: Option<i64>,
+    /// How often it was begun since it last ended.
+    #[serde(default)]
+    pub beginnings: u32,
     /// What is added, in order.
     pub documents: Vec<JobDocument>,
 }
@@ -173,6 +179,21 @@ impl Job {
         )
     }
 
+    /// Ends it where the process has ended each time that it ran. Somebody can try again.
+    fn give_up(&mut self) {
+        for document in self.documents.iter_mut().filter(|d| !d.state.is_end()) {
+            document.state = JobState::Failed;
+            document.can_retry = true;
+            document.error = Some(format!(
+                "the server ended {} times before this was added, and does not begin again by itself",
+                self.beginnings
+            ));
+        }
+        self.state = self.outcome();
+        self.ended_ms = Some(now_ms());
+        self.beginnings = 0;
+    }
+
     /// What became of its documents.
     fn outcome(&self) -> JobState {
         let any = |state| self.documents.iter().any(|d| d.state == state);
@@ -185,13 +206,18 @@ impl Job {
 }
 
 impl Jobs {
-    /// Reads the jobs in a folder and makes it if it is not there. Those that had begun wait again.
+    /// Reads the jobs in a folder and makes it if it is not there. Those that had begun wait again, unless they had
+    /// begun too often.
     pub fn open(folder: PathBuf) -> Result<Jobs, JobError> {
         let mut state = State::default();
         let mut found = disk::read_all(&folder)?;
         found.sort_by(|a, b| (a.created_ms, &a.id).cmp(&(b.created_ms, &b.id)));
         for mut job in found {
-            if !job.state.is_end() {
+            if !job.state.is_end() && job.beginnings >= MOST_BEGINNINGS {
+                job.give_up();
+                warn!(job = %job.id, "a job is given up: the process ended each time that it ran");
+                disk::write(&folder, &job)?;
+            } else if !job.state.is_end() {
                 job.state = JobState::Waiting;
                 state.waiting.push_back(job.id.clone());
             }
@@ -320,10 +346,15 @@ impl Jobs {
                 let next = state.waiting.pop_front();
                 if let Some(job) = next.and_then(|id| state.jobs.get_mut(&id)) {
                     job.state = JobState::Running;
+                    job.beginnings += 1;
                     let job = job.clone();
                     let flag = Arc::new(AtomicBool::new(false));
                     state.running.insert(job.id.clone(), Arc::clone(&flag));
                     drop(state);
+                    // On disk before the work begins, which the process may not outlive.
+                    if let Err(error) = self.save(&job.id) {
+                        warn!(job = %job.id, "the beginning of a job cannot be written down: {error}");
+                    }
                     self.changed();
                     return (job, flag);
                 }
@@ -362,6 +393,7 @@ impl Jobs {
         self.update(id, |job| {
             job.state = job.outcome();
             job.ended_ms = Some(now_ms());
+            job.beginnings = 0;
         });
         self.save(id)?;
         let job = self.lock().jobs.get(id).cloned();

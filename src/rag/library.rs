@@ -325,11 +325,7 @@ impl Library {
     }
 
     /// Rows of documents go first: from then on their passages are not found, whatever happens.
-    async fn remove_all(
-        &self,
-        ids: &[String],
-        _writing: &WriteGuard<'_>,
-    ) -> Result<(), LibraryError> {
+    async fn remove_all(&self, ids: &[String], _writing: &WriteGuard) -> Result<(), LibraryError> {
         self.remove_rows(ids).await?;
         for chunks in self.chunks() {
             chunks.remove(ids).await?;
@@ -382,7 +378,7 @@ impl Library {
     }
 
     /// One writer at a time, in this process and beside a backup.
-    async fn writing(&self) -> Result<WriteGuard<'_>, LibraryError> {
+    async fn writing(&self) -> Result<WriteGuard, LibraryError> {
         Ok(self.inner.folder.writing().await?)
     }
 

@@ -117,7 +117,7 @@ pub enum ReadError {
         /// Its size.
         size_bytes: usize,
     },
-    /// More than [`MOST_TEXT_BYTES`] or [`MOST_BLOCKS`].
+    /// More than [`MOST_TEXT_BYTES`], headings counted with all above them, or [`MOST_BLOCKS`].
     #[error("the file holds more than {MOST_TEXT_BYTES} bytes of text or {MOST_BLOCKS} paragraphs")]
     TooMuchText,
     /// Nothing in it, or nothing but spaces and markup.
@@ -190,7 +190,7 @@ pub fn read(bytes: &[u8], format: Format) -> Result<Document, ReadError> {
     let mut document = match format {
         Format::Text => text::read(&decode::text(bytes)?),
         Format::Markdown => markdown::read(&decode::text(bytes)?)?,
-        Format::Html => html::read(&decode::html(bytes)?),
+        Format::Html => html::read(&decode::html(bytes)?)?,
         Format::Csv => table::read_csv(&decode::text(bytes)?)?,
         Format::Json => table::read_json(&decode::text(bytes)?)?,
         Format::Pdf => pdf::read(bytes)?,
@@ -217,7 +217,8 @@ impl Document {
         if text.is_empty() {
             return;
         }
-        if text.len() >= self.room() || self.blocks.len() >= MOST_BLOCKS {
+        let bytes = text.len() + headings.bytes;
+        if bytes >= self.room() || self.blocks.len() >= MOST_BLOCKS {
             self.is_cut = true;
             return;
         }
@@ -241,6 +242,8 @@ impl Document {
 struct Headings {
     open: Vec<(u8, String)>,
     path: Arc<[String]>,
+    /// What all paths so far take, which is kept with the text and takes of its room: each heading has a new one.
+    bytes: usize,
 }
 
 impl Headings {
@@ -252,6 +255,11 @@ impl Headings {
             self.open.push((level, text));
         }
         self.path = self.open.iter().map(|(_, text)| text.clone()).collect();
+        let bytes = self
+            .path
+            .iter()
+            .map(|text| size_of::<String>() + text.len());
+        self.bytes += bytes.sum::<usize>();
     }
 }
 

@@ -124,8 +124,8 @@ fn plain(sql: &str, dialect: Dialect) -> Result<String, Refusal> {
             text.push(' ');
             continue;
         }
-        let start = places.offset(sql, token.span.start);
-        let end = places.offset(sql, token.span.end);
+        let start = places.offset(token.span.start);
+        let end = places.offset(token.span.end);
         if let Some(part) = start.zip(end).and_then(|(start, end)| sql.get(start..end)) {
             text.push_str(part);
         }

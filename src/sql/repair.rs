@@ -61,9 +61,7 @@ pub fn repair(sql: &str, schema: &Schema) -> Result<Repair, SqlError> {
         let mut changes = Vec::new();
         for (problem, to) in edits {
             let span = problem.span;
-            let range = places
-                .offset(&done.sql, span.start)
-                .zip(places.offset(&done.sql, span.end));
+            let range = places.offset(span.start).zip(places.offset(span.end));
             let Some((start, end)) = range.filter(|(start, end)| start < end) else {
                 continue;
             };

@@ -51,29 +51,31 @@ pub fn tokens(sql: &str, dialect: Dialect) -> Result<Vec<TokenWithSpan>, SqlErro
 
 /// Byte offsets of places in a text, for many of them at the cost of one pass.
 pub struct Places {
-    line_starts: Vec<usize>,
+    /// Byte at which each character starts.
+    chars: Vec<usize>,
+    /// Number of the first character of each line.
+    lines: Vec<usize>,
+    end: usize,
 }
 
 impl Places {
     /// Of this text.
     pub fn new(text: &str) -> Places {
-        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let breaks = text.chars().enumerate().filter(|(_, c)| *c == '\n');
         let starts = breaks.map(|(at, _)| at + 1);
         Places {
-            line_starts: std::iter::once(0).chain(starts).collect(),
+            chars: text.char_indices().map(|(at, _)| at).collect(),
+            lines: std::iter::once(0).chain(starts).collect(),
+            end: text.len(),
         }
     }
 
-    /// The byte at which the place is, within `text`, which must be the one given before.
-    pub fn offset(&self, text: &str, place: Location) -> Option<usize> {
+    /// The byte at which the place is.
+    pub fn offset(&self, place: Location) -> Option<usize> {
         let line = usize::try_from(place.line).ok()?.checked_sub(1)?;
         let column = usize::try_from(place.column).ok()?.checked_sub(1)?;
-        let start = *self.line_starts.get(line)?;
-        let rest = text.get(start..)?;
-        match rest.char_indices().nth(column) {
-            Some((at, _)) => Some(start + at),
-            None => Some(text.len()),
-        }
+        let at = self.lines.get(line)?.checked_add(column)?;
+        Some(self.chars.get(at).copied().unwrap_or(self.end))
     }
 }
 
@@ -336,6 +338,6 @@ mod tests {
     fn places_are_counted_in_characters() {
         let text = "a\nöö x";
         let place = Location { line: 2, column: 4 };
-        assert_eq!(Places::new(text).offset(text, place), Some(7));
+        assert_eq!(Places::new(text).offset(place), Some(7));
     }
 }

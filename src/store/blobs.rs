@@ -13,6 +13,9 @@ use super::Store;
 use super::digest::Digest;
 use super::error::StoreError;
 
+/// How the names of temporary files in the manifests folder begin; no host's name begins so.
+pub(super) const TEMPORARY_MANIFEST: &str = ".manifest-";
+
 /// A blob being written. Dropping it unfinished leaves nothing behind.
 #[derive(Debug)]
 pub struct BlobWriter {
@@ -124,11 +127,17 @@ pub(super) fn adopt(store: &Store, path: TempPath) -> Result<FinishedBlob, Store
     Ok(blob)
 }
 
-/// Replaces the file at `path` with `bytes` in one step.
-pub(super) fn write_atomically(store: &Store, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+/// Replaces the manifest at `path` with `bytes` in one step.
+pub(super) fn write_manifest(store: &Store, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let parent = path.parent().expect("files of the store have a folder");
     fs::create_dir_all(parent).map_err(|e| StoreError::io("create", parent, e))?;
-    let mut file = temporary_file(store)?;
+    // The blobs may lie on another file system, from which nothing can be renamed. Manifests are
+    // looked for four folders down, so that a file at the top is not taken for one.
+    let folder = store.manifests_folder();
+    let mut file = tempfile::Builder::new()
+        .prefix(TEMPORARY_MANIFEST)
+        .tempfile_in(&folder)
+        .map_err(|e| StoreError::io("create a file in", &folder, e))?;
     file.write_all(bytes)
         .map_err(|e| StoreError::io("write", file.path(), e))?;
     persist(file, path)

@@ -67,6 +67,8 @@ pub struct Tuning {
     pub retry_wait: Duration,
     /// A connection that brings nothing for this long is given up.
     pub stall: Duration,
+    /// How long a registry may work on what it has been sent before it answers.
+    pub answer: Duration,
     /// How long to look for the address of a blob.
     pub resolve: Duration,
     /// Time between two lines of progress.
@@ -84,6 +86,7 @@ impl Default for Tuning {
             attempts: 6,
             retry_wait: Duration::from_secs(1),
             stall: Duration::from_secs(30),
+            answer: Duration::from_secs(10 * 60),
             resolve: Duration::from_secs(30),
             tick: Duration::from_millis(60),
             checkpoint: Duration::from_secs(1),

@@ -347,6 +347,86 @@ fn start_up_renames_legacy_blobs_and_prunes_old_orphans() {
 }
 
 #[test]
+fn a_deleted_model_is_freed_even_if_unused_blobs_are_kept() {
+    let scratch = Scratch::new();
+    let keeping = Store::open_with(scratch.store.root(), true).unwrap();
+    let old = scratch.model("a", &[(media_type::SYSTEM, b"old")]);
+    let new = Manifest::new(
+        old.config.clone().unwrap(),
+        vec![scratch.layer(media_type::SYSTEM, b"new")],
+    );
+    let replaced = keeping.put_manifest(&name("a"), &new.to_bytes()).unwrap();
+    keeping.free_replaced(replaced).unwrap();
+    assert_eq!(scratch.blob_files().len(), 3, "nothing is freed by a pull");
+
+    keeping.delete(&name("a")).unwrap();
+    assert_eq!(
+        scratch.blob_files(),
+        BTreeSet::from([Digest::of(b"old").file_name()])
+    );
+}
+
+#[test]
+fn the_files_of_a_download_grow_old_together() {
+    let scratch = Scratch::new();
+    let folder = scratch.store.blobs_folder();
+    let write = |file: &str, age_s: u64| {
+        let path = folder.join(file);
+        fs::write(&path, b"x").unwrap();
+        let modified = SystemTime::now() - Duration::from_secs(age_s);
+        File::open(&path).unwrap().set_modified(modified).unwrap();
+    };
+    let running = Digest::of(b"running").file_name();
+    write(&format!("{running}-partial"), 60);
+    write(&format!("{running}-partial-0"), 10_000);
+    write(&format!("{running}-partial-12"), 4000);
+    write(&format!("{running}-partial-x"), 4000);
+    let given_up = Digest::of(b"given up").file_name();
+    write(&format!("{given_up}-partial"), 4000);
+    write(&format!("{given_up}-partial-0"), 10_000);
+
+    scratch.store.clean_up().unwrap();
+    let parts = ["", "-0", "-12"];
+    let want = parts.map(|part| format!("{running}-partial{part}"));
+    assert_eq!(scratch.blob_files(), BTreeSet::from(want));
+}
+
+#[test]
+fn manifests_are_written_without_the_blobs_folder_and_leave_nothing_behind() {
+    let scratch = Scratch::new();
+    scratch.model("a", &[(media_type::SYSTEM, b"x")]);
+    fs::remove_dir_all(scratch.store.blobs_folder()).unwrap();
+    scratch.store.copy(&name("a"), &name("b")).unwrap();
+    assert_eq!(scratch.store.names().unwrap().len(), 2);
+    assert_eq!(
+        file_names(&scratch.store.manifests_folder()),
+        BTreeSet::from(["registry.ollama.ai".to_owned()])
+    );
+}
+
+#[test]
+fn old_temporary_manifests_are_removed_and_never_listed() {
+    let scratch = Scratch::new();
+    scratch.model("a", &[(media_type::SYSTEM, b"x")]);
+    let folder = scratch.store.manifests_folder();
+    let old = folder.join(".manifest-old");
+    for path in [&old, &folder.join(".manifest-young")] {
+        fs::write(path, b"half").unwrap();
+    }
+    let modified = SystemTime::now() - Duration::from_secs(3601);
+    File::open(&old).unwrap().set_modified(modified).unwrap();
+    assert_eq!(scratch.store.names().unwrap(), [name("a")]);
+    scratch.store.clean_up().unwrap();
+    assert_eq!(
+        file_names(&folder),
+        BTreeSet::from([
+            ".manifest-young".to_owned(),
+            "registry.ollama.ai".to_owned()
+        ])
+    );
+}
+
+#[test]
 fn huge_text_layers_and_manifests_are_refused_unread() {
     let scratch = Scratch::new();
     let manifest = scratch.model("a", &[(media_type::SYSTEM, b"x")]);

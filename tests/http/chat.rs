@@ -173,6 +173,43 @@ async fn what_only_looks_like_a_call_is_content() {
 }
 
 #[tokio::test]
+async fn calls_behind_marks_that_print_nothing_are_found() {
+    const TEMPLATE: &str = "{{ range .Tools }}{{ . }}{{ end }}{{ range .Messages }}{{ .Content }}{{ if .ToolCalls }}\
+        [TOOL_CALLS] [{{ range .ToolCalls }}{\"name\": \"{{ .Function.Name }}\", \
+        \"arguments\": {{ .Function.Arguments }}}{{ end }}]{{ end }}{{ end }}";
+    // What begins a script is a control token.
+    const SCRIPTS: [gguf::Script; 3] = [
+        ("[TOOL_CALLS]", &["weather"], false),
+        ("[ARGS]", &["{\"location\":▁\"Paris\"}"], false),
+        (
+            "<|call|>",
+            &[
+                "[TOOL_CALLS]",
+                "weather",
+                "[ARGS]",
+                "{\"location\":▁\"Paris\"}",
+            ],
+            false,
+        ),
+    ];
+    let server = Server::start();
+    let weights = gguf::actor(&SCRIPTS, &[]);
+    let template = json!({"template": TEMPLATE});
+    server.create("caller", &weights, template).await;
+    let mut request = json!({"model": "caller", "messages": user("<|call|>"), "stream": false});
+    let plain = server.post("/api/chat", request.clone()).await.json();
+    assert_eq!(
+        plain["message"]["content"],
+        "weather{\"location\": \"Paris\"}"
+    );
+    request["tools"] = json!([tool("weather")]);
+    let message = server.post("/api/chat", request).await.json()["message"].clone();
+    let function = json!({"index": 0, "name": "weather", "arguments": {"location": "Paris"}});
+    assert_eq!(message["tool_calls"][0]["function"], function);
+    assert_eq!(message["content"], "");
+}
+
+#[tokio::test]
 async fn tools_keep_only_what_templates_know_and_results_come_back() {
     let server = Server::with_parrot(TOOLS).await;
     let messages = json!([

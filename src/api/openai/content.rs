@@ -45,6 +45,14 @@ pub(super) struct ChatFunction {
     pub arguments: String,
 }
 
+/// A role as templates know it: `developer` is a newer word for `system`.
+pub(super) fn role(name: &str) -> String {
+    match name.to_lowercase() {
+        newer if newer == "developer" => "system".to_owned(),
+        role => role,
+    }
+}
+
 /// The conversation in native terms: one message per part of a turn's content.
 pub(super) fn messages(turns: Vec<ChatMessage>) -> Result<Vec<Message>, ApiError> {
     let mut messages: Vec<Message> = Vec::new();
@@ -54,7 +62,7 @@ pub(super) fn messages(turns: Vec<ChatMessage>) -> Result<Vec<Message>, ApiError
             name => name,
         };
         let whole = Message {
-            role: turn.role.to_lowercase(),
+            role: role(&turn.role),
             thinking: turn.reasoning,
             tool_calls: turn
                 .tool_calls
@@ -200,6 +208,13 @@ mod tests {
 
     fn read(value: Value) -> Result<Vec<Message>, String> {
         messages(serde_json::from_value(value).unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_developer_is_the_system() {
+        for (name, want) in [("Developer", "system"), ("USER", "user"), ("tool", "tool")] {
+            assert_eq!(role(name), want);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::access::Caller;
 use crate::api::App;
 use crate::api::assist::{AssistBody, ErrorBody};
 use crate::api::error::AssistError;
+use crate::rag::library::LibraryError;
 
 use super::wire::{self, CollectionView, wrong};
 
@@ -105,7 +106,11 @@ pub(super) async fn remove(
 ) -> Result<(StatusCode, Json<Removed>), AssistError> {
     let Query(named) = query.map_err(|_| wrong("name", "is required, in the query"))?;
     let rag = app.rag().await?;
-    let removed = rag.library.remove_collection(&caller.tenant, &named.name);
-    let documents = removed.await?;
+    // In a task of its own, which goes on where the client does not wait for its end.
+    let removal = tokio::spawn(async move {
+        let library = &rag.library;
+        library.remove_collection(&caller.tenant, &named.name).await
+    });
+    let documents = removal.await.map_err(|_| LibraryError::Task)??;
     Ok((StatusCode::OK, Json(Removed { documents })))
 }

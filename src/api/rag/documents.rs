@@ -169,7 +169,9 @@ pub(super) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, AssistError> {
     let rag: std::sync::Arc<Rag> = app.rag().await?;
-    rag.library.remove(&caller.tenant, &id).await?;
+    // In a task of its own, which goes on where the client does not wait for its end.
+    let removal = tokio::spawn(async move { rag.library.remove(&caller.tenant, &id).await });
+    removal.await.map_err(|_| LibraryError::Task)??;
     Ok(StatusCode::NO_CONTENT)
 }
 

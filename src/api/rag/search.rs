@@ -149,7 +149,7 @@ impl From<Hit> for HitView {
             score: hit.score,
             position: PositionView {
                 page: hit.position.page,
-                headings: hit.position.headings,
+                headings: hit.position.headings.to_vec(),
                 offset: hit.position.offset,
                 passage: hit.position.passage,
             },

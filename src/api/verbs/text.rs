@@ -266,6 +266,12 @@ impl Prepared {
                 images,
             });
         }
+        let tokenizer = self.lease.tokenizer();
+        let marks = self.rendered.parser.call_marks();
+        let printed = marks
+            .filter_map(|mark| tokenizer.token_id(mark))
+            .filter(|&id| tokenizer.token_bytes(id).is_empty())
+            .collect();
         let generation = Generation {
             prompt: self.tokens,
             sampling: self.options.sampling,
@@ -273,6 +279,7 @@ impl Prepared {
             keep: self.options.keep,
             shift: self.request.shift.unwrap_or(true),
             stop: self.options.stop,
+            printed,
             logprobs: self.request.logprobs,
             candidates: 1,
             tenant,

@@ -31,6 +31,8 @@ struct Bend {
     system_in_user: bool,
     /// Neighbours of one role as one message, where roles must alternate.
     joined: bool,
+    /// A turn for each call, where a turn can have one only, as in Llama 3's templates.
+    single_calls: bool,
 }
 
 impl ChatTemplate {
@@ -184,23 +186,67 @@ fn bends(messages: &[Message]) -> impl Iterator<Item = Bend> {
         .partition(|message| message.role == "system");
     let neighbours = others.windows(2).any(|pair| pair[0].goes_on_with(pair[1]));
     let (system, neighbours) = (!systems.is_empty(), neighbours || systems.len() > 1);
-    let all = (1..8).map(|bits| Bend {
+    let several = messages.iter().any(|message| message.tool_calls.len() > 1);
+    let all = (1..16).map(|bits| Bend {
         short_ids: bits & 1 > 0,
         system_in_user: bits & 2 > 0,
         joined: bits & 4 > 0,
+        single_calls: bits & 8 > 0,
     });
     all.filter(move |bend| {
         (!bend.short_ids || calls)
             && (!bend.system_in_user || system)
             && (!bend.joined || neighbours)
+            && (!bend.single_calls || several)
     })
 }
 
-/// The messages, moved and joined as `bend` has it.
+/// The messages, taken apart, moved and joined as `bend` has it.
 fn bent(messages: &[Message], bend: Bend) -> Cow<'_, [Message]> {
-    if !bend.system_in_user && !bend.joined {
-        return Cow::Borrowed(messages);
+    let mut messages = Cow::Borrowed(messages);
+    if bend.single_calls {
+        messages = Cow::Owned(one_call_each(&messages));
     }
+    if bend.system_in_user || bend.joined {
+        messages = Cow::Owned(merged(&messages, bend));
+    }
+    messages
+}
+
+/// A turn for each call, and behind it the result that answers it: by its id, else in their order.
+fn one_call_each(messages: &[Message]) -> Vec<Message> {
+    let mut out = Vec::with_capacity(messages.len());
+    let mut rest = messages;
+    while let Some((turn, after)) = rest.split_first() {
+        rest = after;
+        if turn.tool_calls.len() < 2 {
+            out.push(turn.clone());
+            continue;
+        }
+        let count = rest.iter().take_while(|next| next.role == "tool").count();
+        let (results, after) = rest.split_at(count);
+        rest = after;
+        let mut results: Vec<&Message> = results.iter().collect();
+        for (at, call) in turn.tool_calls.iter().enumerate() {
+            let mut one = match at {
+                0 => turn.clone(),
+                _ => Message::new(turn.role.as_str(), ""),
+            };
+            one.tool_calls = vec![call.clone()];
+            out.push(one);
+            let by_id = |result: &&Message| result.tool_call_id == call.id;
+            let free = |result: &&Message| result.tool_call_id.is_empty();
+            let own = results.iter().position(by_id);
+            if let Some(own) = own.or_else(|| results.iter().position(free)) {
+                out.push(results.remove(own).clone());
+            }
+        }
+        out.extend(results.into_iter().cloned());
+    }
+    out
+}
+
+fn merged(messages: &[Message], bend: Bend) -> Vec<Message> {
     let mut out: Vec<Message> = Vec::with_capacity(messages.len());
     let mut system = Vec::new();
     for message in messages {
@@ -218,7 +264,7 @@ fn bent(messages: &[Message], bend: Bend) -> Cow<'_, [Message]> {
             _ => out.push(message),
         }
     }
-    Cow::Owned(out)
+    out
 }
 
 /// The messages as objects. Calls without an id get one, and results without one answer the calls

@@ -249,6 +249,39 @@ fn neighbours_of_one_role_become_one_where_roles_must_alternate() {
 }
 
 #[test]
+fn a_turn_of_several_calls_is_taken_apart_where_a_turn_has_one_only() {
+    let template = "{% for m in messages %}{% if m.tool_calls and m.tool_calls|length != 1 %}\
+                    {{ raise_exception('single tool-calls only') }}{% endif %}{{ m.role }}={{ m.content }}\
+                    {% for call in m.tool_calls or [] %}<{{ call.function.name }}>{% endfor %};{% endfor %}";
+    let call = |id: &str, name: &str| ToolCall {
+        id: id.to_owned(),
+        function: FunctionCall {
+            name: name.to_owned(),
+            ..FunctionCall::default()
+        },
+    };
+    let result = |id: &str, content: &str| Message {
+        tool_call_id: id.to_owned(),
+        ..Message::new("tool", content)
+    };
+    for ids in [["1", "2"], ["", ""]] {
+        let turn = Message {
+            tool_calls: vec![call(ids[0], "a"), call(ids[1], "b")],
+            ..Message::new("assistant", "t")
+        };
+        let mut results = vec![result(ids[0], "of a"), result(ids[1], "of b")];
+        if !ids[0].is_empty() {
+            results.reverse();
+        }
+        let messages = [vec![Message::new("user", "u"), turn], results].concat();
+        assert_eq!(
+            chat(jinja(template), &messages).unwrap(),
+            "user=u;assistant=t<a>;tool=of a;assistant=<b>;tool=of b;"
+        );
+    }
+}
+
+#[test]
 fn arguments_are_text_only_where_a_template_wants_text() {
     let call = Message {
         tool_calls: vec![ToolCall {

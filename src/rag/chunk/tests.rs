@@ -26,8 +26,8 @@ fn texts(chunks: &[Chunk]) -> Vec<&str> {
 fn a_short_document_is_one_chunk_per_heading() {
     let chunks = chunked("# A\n\nOne two.\n\nThree.\n\n## B\n\nFour.\n", 50, 10);
     assert_eq!(texts(&chunks), ["One two.\nThree.", "Four."]);
-    assert_eq!(chunks[0].headings, ["A"]);
-    assert_eq!(chunks[1].headings, ["A", "B"]);
+    assert_eq!(*chunks[0].headings, ["A"]);
+    assert_eq!(*chunks[1].headings, ["A", "B"]);
     assert_eq!((chunks[0].offset, chunks[1].offset), (0, 16));
     assert_eq!((chunks[0].tokens, chunks[1].tokens), (3, 1));
 }
@@ -135,6 +135,76 @@ fn rows_are_counted_a_few_times_each() {
         .sum();
     assert!(tokens >= 8000, "{tokens}");
     assert!(counted.get() < 8 * tokens, "{} for {tokens}", counted.get());
+}
+
+/// The splitter alone would take hours.
+#[test]
+fn brackets_and_spaces_without_end_take_linear_time() {
+    let limits = Limits {
+        max_tokens: 200,
+        overlap_tokens: 20,
+    };
+    let document = read(
+        format!("a.{}1", " ".repeat(1_000_000)).as_bytes(),
+        Format::Text,
+    )
+    .unwrap();
+    assert_eq!(texts(&chunks_of(&document, limits, words)), ["a. 1"]);
+
+    let text = format!("One. a.{}1", ")".repeat(1_000_000));
+    let document = read(text.as_bytes(), Format::Text).unwrap();
+    let chunks = chunks_of(&document, limits, words);
+    let parts: Vec<&str> = texts(&chunks);
+    assert!(parts[0].starts_with("One. a.)"), "{}", &parts[0][..9]);
+    assert!(parts[1..].iter().all(|part| part.starts_with(')')));
+    assert!(parts.iter().all(|part| part.len() <= 200 * BYTES_PER_TOKEN));
+    assert_eq!(parts.concat(), text);
+}
+
+#[test]
+fn sentences_end_where_they_do_in_the_whole_text() {
+    let text =
+        "Mr. X paid 3.5 (and more). Nobody knew? \u{201c}Yes.\u{201d} Größe\nzählt. ".repeat(100);
+    let whole = text.split_sentence_bound_indices().map(|(at, _)| at);
+    let whole: Vec<usize> = whole.chain([text.len()]).collect();
+    assert_eq!(sentences(&text), whole);
+    let long = format!("{} End. Next.", "word ".repeat(1000));
+    assert_eq!(sentences(&long), [0, long.len() - 5, long.len()]);
+}
+
+/// Tokenizers of embedding models take a word of more than a hundred letters for one token.
+#[test]
+fn what_has_few_tokens_is_bounded_in_bytes() {
+    let limits = Limits {
+        max_tokens: 200,
+        overlap_tokens: 20,
+    };
+    let text = "0123456789abcdef".repeat(1 << 16);
+    let document = read(text.as_bytes(), Format::Text).unwrap();
+    let chunks = chunks_of(&document, limits, words);
+    let parts = texts(&chunks);
+    assert_eq!(parts.len(), text.len().div_ceil(200 * BYTES_PER_TOKEN));
+    assert_eq!(parts.concat(), text);
+
+    let text = "\u{200b}\u{2029}".repeat(100_000);
+    let document = read(text.as_bytes(), Format::Text).unwrap();
+    let limits = Limits {
+        overlap_tokens: 0,
+        ..limits
+    };
+    let chunks = chunks_of(&document, limits, |_| 0);
+    assert_eq!(chunks.len(), 100_000 / 200);
+    assert!(chunks.iter().all(|chunk| chunk.text.chars().count() == 399));
+
+    let marked = format!("a{}", "\u{301}".repeat(100_000));
+    let document = read(marked.as_bytes(), Format::Text).unwrap();
+    let chunks = chunks_of(&document, limits, words);
+    assert!(
+        chunks
+            .iter()
+            .all(|chunk| chunk.text.len() <= 200 * BYTES_PER_TOKEN)
+    );
+    assert_eq!(texts(&chunks).concat(), marked);
 }
 
 proptest! {

@@ -42,6 +42,7 @@ impl Incoming {
                 state: JobState::Waiting,
                 created_ms: now_ms(),
                 ended_ms: None,
+                beginnings: 0,
                 documents: Vec::new(),
             },
             is_kept: false,

@@ -202,6 +202,37 @@ async fn an_end_in_the_middle_goes_on_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_job_that_the_process_never_outlives_is_given_up() {
+    let mut scene = Scene::new().await;
+    let job = scene.submit("t", &[("a.txt", "Words.")]);
+    for _ in 0..MOST_BEGINNINGS {
+        let waiting = scene.jobs.job("t", &job.id).unwrap();
+        assert_eq!(waiting.state, JobState::Waiting);
+        // The process ends while the job runs.
+        scene.jobs.next().await;
+        scene = scene.restart().await;
+    }
+    let given_up = scene.jobs.job("t", &job.id).unwrap();
+    assert_eq!(given_up.state, JobState::Failed);
+    let error = given_up.documents[0].error.as_deref().unwrap();
+    let times = format!("ended {MOST_BEGINNINGS} times");
+    assert!(error.contains(&times), "{error}");
+    assert_eq!(scene.files(), 1, "it can be tried again");
+    let scene = scene.restart().await;
+    assert_eq!(scene.jobs.job("t", &job.id).unwrap(), given_up);
+    scene.jobs.retry("t", &job.id).unwrap();
+    let job = scene.work_until_end(&job).await;
+    assert_eq!((job.state, job.beginnings), (JobState::Done, 0));
+}
+
+#[test]
+fn descriptions_without_a_count_of_beginnings_are_read() {
+    let text = r#"{"id": "job_1", "tenant": "t", "state": "waiting", "created_ms": 1, "ended_ms": null, "documents": []}"#;
+    let job: Job = serde_json::from_str(text).unwrap();
+    assert_eq!(job.beginnings, 0);
+}
+
+#[tokio::test]
 async fn jobs_are_cancelled_before_and_while_they_run() {
     let scene = Scene::new().await;
     let first = scene.submit("t", &[("a.txt", &long("puffins", 4000))]);

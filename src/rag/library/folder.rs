@@ -7,9 +7,10 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 const OPEN_LOCK: &str = "open.lock";
 const WRITE_LOCK: &str = "write.lock";
@@ -59,15 +60,15 @@ pub(super) struct Folder {
     root: PathBuf,
     /// Held until the process ends or the library is dropped.
     _open: File,
-    writing: Mutex<File>,
+    writing: Arc<Mutex<File>>,
 }
 
 /// The right to write.
-pub(super) struct WriteGuard<'a> {
-    file: MutexGuard<'a, File>,
+pub(super) struct WriteGuard {
+    file: OwnedMutexGuard<File>,
 }
 
-impl Drop for WriteGuard<'_> {
+impl Drop for WriteGuard {
     fn drop(&mut self) {
         // The lock also ends when the file is closed; there is nobody to tell.
         let _ = self.file.unlock();
@@ -84,7 +85,7 @@ impl Folder {
         Ok(Folder {
             root: root.to_owned(),
             _open: open,
-            writing: Mutex::new(lock_file(root, WRITE_LOCK)?),
+            writing: Arc::new(Mutex::new(lock_file(root, WRITE_LOCK)?)),
         })
     }
 
@@ -93,27 +94,25 @@ impl Folder {
     }
 
     /// Waits until nobody else writes or copies.
-    pub(super) async fn writing(&self) -> Result<WriteGuard<'_>, FolderError> {
+    pub(super) async fn writing(&self) -> Result<WriteGuard, FolderError> {
         let path = self.root.join(WRITE_LOCK);
         let failed = |source| FolderError::Io {
             path: path.clone(),
             source,
         };
-        let file = self.writing.lock().await;
+        let file = Arc::clone(&self.writing).lock_owned().await;
         match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Ok(()) => Ok(WriteGuard { file }),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
             Err(TryLockError::WouldBlock) => {
-                // A second handle of the same opening: its lock is this one's.
-                let handle = file.try_clone().map_err(failed)?;
-                let locked = tokio::task::spawn_blocking(move || handle.lock());
+                // The guard is made on that thread: where nobody waits for it any more, it ends with the thread.
+                let lock = move || file.lock().map(|()| WriteGuard { file });
+                let locked = tokio::task::spawn_blocking(lock).await;
                 locked
-                    .await
                     .map_err(|error| failed(io::Error::other(error)))?
-                    .map_err(failed)?;
+                    .map_err(failed)
             }
         }
-        Ok(WriteGuard { file })
     }
 }
 
@@ -251,5 +250,26 @@ fn at(path: &Path) -> impl Fn(io::Error) -> FolderError {
     move |source| FolderError::Io {
         path: path.clone(),
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lock_that_comes_after_its_asker_has_gone_is_released() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path()).unwrap();
+        let backup = lock_file(root.path(), WRITE_LOCK).unwrap();
+        backup.lock().unwrap();
+        let asked = tokio::time::timeout(Duration::from_millis(50), folder.writing()).await;
+        assert!(asked.is_err());
+        backup.unlock().unwrap();
+        // The lock that was asked for comes and goes first.
+        drop(folder.writing.lock().await);
+        backup.try_lock().unwrap();
     }
 }

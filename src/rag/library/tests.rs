@@ -93,7 +93,7 @@ async fn documents_are_added_found_listed_and_removed() {
             (hit.title.as_str(), hit.text.as_str()),
             ("Otters", "They eat crabs.")
         );
-        assert_eq!(hit.position.headings, ["Otters", "Food"]);
+        assert_eq!(*hit.position.headings, ["Otters", "Food"]);
         assert_eq!(hit.url.as_deref(), Some("https://example.org/otters"));
         assert_eq!(
             (hit.document_id.clone(), hit.position.passage),

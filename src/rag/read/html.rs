@@ -5,6 +5,9 @@
 //! the document, attributes that hide, runs of nothing but links, and small boxes with buttons
 //! beside the text, as notices about cookies are.
 
+mod tags;
+
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -15,7 +18,7 @@ use html5ever::tokenizer::{
     BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
 };
 
-use super::{Document, Headings, MOST_BLOCKS};
+use super::{Document, Headings, MOST_BLOCKS, ReadError};
 
 /// Elements whose text is not the document's, wherever they stand.
 const LEFT_OUT: [&str; 19] = [
@@ -66,7 +69,12 @@ const MENU_LINKS: usize = 4;
 /// Links of menus are no longer than this on average.
 const MENU_LINK_BYTES: usize = 60;
 
-pub(super) fn read(text: &str) -> Document {
+pub(super) fn read(text: &str) -> Result<Document, ReadError> {
+    if tags::are_crowded(text) {
+        return Err(ReadError::Bomb {
+            reason: Cow::Borrowed("it has a tag with more than 1000 attributes"),
+        });
+    }
     let tokens = Tokenizer::new(Sink::default(), TokenizerOpts::default());
     let input = BufferQueue::default();
     input.push_back(StrTendril::from_slice(text));
@@ -75,7 +83,7 @@ pub(super) fn read(text: &str) -> Document {
     tokens.end();
     let mut page = tokens.sink.0.into_inner();
     page.close(0);
-    page.document()
+    Ok(page.document())
 }
 
 #[derive(Default)]
@@ -100,13 +108,19 @@ impl TokenSink for Sink {
 
 /// Tells the tokenizer where `<` does not begin a tag.
 fn raw_text(tag: &Tag) -> TokenSinkResult<()> {
-    match (tag.kind, &*tag.name) {
-        (TagKind::StartTag, "script") => TokenSinkResult::RawData(RawKind::ScriptData),
-        (TagKind::StartTag, "style" | "noscript" | "iframe" | "xmp") => {
-            TokenSinkResult::RawData(RawKind::Rawtext)
-        }
-        (TagKind::StartTag, "title" | "textarea") => TokenSinkResult::RawData(RawKind::Rcdata),
+    match raw_kind(&tag.name) {
+        Some(kind) if tag.kind == TagKind::StartTag => TokenSinkResult::RawData(kind),
         _ => TokenSinkResult::Continue,
+    }
+}
+
+/// Of elements that hold no tags. A script ends with the first `</script>`, also where `<!--<script>` stands before:
+/// what it says is not read, and where it ends can be told without reading it.
+fn raw_kind(name: &str) -> Option<RawKind> {
+    match name {
+        "script" | "style" | "noscript" | "iframe" | "xmp" => Some(RawKind::Rawtext),
+        "title" | "textarea" => Some(RawKind::Rcdata),
+        _ => None,
     }
 }
 

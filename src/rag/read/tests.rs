@@ -297,9 +297,20 @@ fn what_a_file_repeats_takes_no_more_than_the_limits() {
     ));
     assert_eq!(document.title.map(|title| title.len()), Some(200));
 
+    let outer: Vec<String> = (1..6)
+        .map(|level| format!("{} {}\n", "#".repeat(level), &name[..300]))
+        .collect();
+    let headed = |headings: usize| {
+        let inner = (0..headings).map(|at| format!("###### {at}\n\na\n\n"));
+        outer.iter().cloned().chain(inner).collect::<String>()
+    };
+    let document = read(headed(1000).as_bytes(), Format::Markdown).unwrap();
+    assert_eq!(document.blocks[999].headings.len(), 6);
+
     let wide = format!("{}\n1,2", "a,".repeat(1 << 20));
     let many = format!("a,b\n{}", "x\n".repeat(MOST_BLOCKS + 10));
     for (text, format) in [
+        (headed(100_000), Format::Markdown),
         (wide, Format::Csv),
         (many, Format::Csv),
         (format!("[{}0]", "0,".repeat(5 << 20)), Format::Json),
@@ -314,6 +325,51 @@ fn what_a_file_repeats_takes_no_more_than_the_limits() {
     let field = format!("a,b\n1,\"{}\"\n", "x".repeat(MOST_BYTES - 100));
     let document = read(field.as_bytes(), Format::Csv).unwrap();
     assert!(document.blocks[0].text.len() > MOST_BYTES - 100);
+}
+
+/// The tokenizer compares each attribute with all before it.
+#[test]
+fn tags_with_thousands_of_attributes_are_refused() {
+    let attributes: String = (0..2000).map(|at| format!(" a{at}")).collect();
+    let slashes = attributes.replace(' ', "/");
+    let values: String = (0..2000).map(|at| format!(" a{at} =\"b c\"")).collect();
+    let packed: String = (0..2000).map(|at| format!("a{at}='b>'")).collect();
+    // What the tokenizer takes for a tag is one, whatever stands before it.
+    for before in [
+        "",
+        "a < b << c <",
+        "<!-- <p x=\" -->",
+        "<!--><!---><!-- x --!>",
+        "<x y='a>b'z=c/d><x y=\">\"z><x y = >",
+        "<script>a <b='</SCRIPT >",
+        "<style><p x='</styles></style>",
+        "<title><p x='</title/>",
+        "<!doctype html '>",
+        "<? x='>",
+        "</ x='></>",
+    ] {
+        for tag in [
+            format!("<p{attributes}>"),
+            format!("</p{attributes}>"),
+            format!("<p{slashes}>"),
+            format!("<p{values}>"),
+            format!("<p {packed}>"),
+            format!("<p '\"{attributes}"),
+        ] {
+            let page = format!("{before}{tag}Text.");
+            let read = read(page.as_bytes(), Format::Html);
+            assert!(matches!(read, Err(ReadError::Bomb { .. })), "{before}");
+        }
+    }
+    // Where it takes them for something else, they are no attributes.
+    for page in [
+        format!("<p title=\"{attributes}\" alt='>{attributes}'>Text."),
+        format!("<!-- <p{attributes}> --><p>Text."),
+        format!("<script>if (a <b) {attributes}</script><p>Text."),
+        format!("<p>Text. <textarea><p{attributes}></textarea>"),
+    ] {
+        assert_eq!(texts(page.as_bytes(), Format::Html), ["Text."]);
+    }
 }
 
 #[test]

@@ -187,7 +187,7 @@ pub(super) fn chunks_batch(
     let offsets = rows.iter().map(|row| row.position.offset as u64);
     let headings: Vec<String> = rows
         .iter()
-        .map(|row| serde_json::to_string(&row.position.headings))
+        .map(|row| serde_json::to_string(&*row.position.headings))
         .collect::<Result<_, _>>()?;
     let columns: Vec<ArrayRef> = vec![
         column(|row| row.document_id.clone()),
@@ -337,7 +337,7 @@ fn found_in(batch: &RecordBatch) -> Result<Vec<FoundRow>, TableError> {
             lead_bytes: leads[at] as usize,
             position: Position {
                 page: pages.is_valid(at).then(|| pages.value(at)),
-                headings: serde_json::from_str(&headings[at])?,
+                headings: serde_json::from_str::<Vec<String>>(&headings[at])?.into(),
                 offset: usize::try_from(offsets[at])?,
                 passage: passages[at] as usize,
             },

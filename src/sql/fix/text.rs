@@ -132,8 +132,8 @@ impl<'a> Source<'a> {
         reason: String,
     ) -> Option<Edit> {
         let places = Places::new(self.sql);
-        let start = places.offset(self.sql, span.start)?;
-        let end = places.offset(self.sql, span.end)?;
+        let start = places.offset(span.start)?;
+        let end = places.offset(span.end)?;
         (start < end).then(|| self.replace(start, end, with, cost, reason))
     }
 
@@ -141,7 +141,7 @@ impl<'a> Source<'a> {
     pub(super) fn token_at(&self, line: u64, column: u64) -> usize {
         let place = sqlparser::tokenizer::Location { line, column };
         let offset = Places::new(self.sql)
-            .offset(self.sql, place)
+            .offset(place)
             .unwrap_or(self.sql.len());
         self.tokens
             .iter()

@@ -1,6 +1,7 @@
 //! Push: every blob that the registry does not have, then the manifest.
 
 use std::io::SeekFrom;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -15,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::io::ReaderStream;
 use tracing::info;
 
-use super::session::{Session, same_place};
+use super::session::{Session, Wait, same_place};
 use super::{Pull, Registry, say, send};
 use crate::store::error::{RegistryError, StoreError};
 use crate::store::manifest::{self, Layer};
@@ -46,7 +47,7 @@ impl Registry {
         say(events, "pushing manifest").await?;
         let url = session.url(&format!("manifests/{}", push.name.tag()))?;
         session
-            .request(Method::PUT, &url, |request| {
+            .request_with_wait(Method::PUT, &url, Wait::Answer, |request| {
                 request
                     .header(CONTENT_TYPE, manifest::MANIFEST)
                     .body(file.bytes.clone())
@@ -150,10 +151,32 @@ impl Upload<'_> {
                 "etag",
                 &format!("{}-{parts}", hex::encode(checksums.finalize())),
             );
-        self.session
-            .request(Method::PUT, &next, without_body)
-            .await?;
-        Ok(())
+        self.commit(&next).await
+    }
+
+    /// Ends the upload, again and again if need be: the registry puts the parts together and checks
+    /// them before it answers.
+    async fn commit(&self, url: &Url) -> Result<(), StoreError> {
+        let blob = self.session.url(&format!("blobs/{}", self.layer.digest))?;
+        let mut failures = 0;
+        loop {
+            let answer = self
+                .session
+                .request_with_wait(Method::PUT, url, Wait::Answer, without_body)
+                .await;
+            let Err(error) = answer else {
+                return Ok(());
+            };
+            // An upload that is gone at the second try may have ended well, and only the answer was lost.
+            if failures > 0 && matches!(error, RegistryError::NotFound) {
+                let found = self.session.locate(Method::HEAD, blob.clone()).await;
+                if found.is_ok() {
+                    return Ok(());
+                }
+            }
+            failures += 1;
+            self.wait_or_give_up(error, failures).await?;
+        }
     }
 
     /// Sends a part, again and again if need be; gives the URL of the next one and the MD5.
@@ -163,7 +186,6 @@ impl Upload<'_> {
         offset: u64,
         size: u64,
     ) -> Result<(Url, [u8; 16]), StoreError> {
-        let tuning = self.session.registry().tuning();
         let mut failures = 0;
         loop {
             let error = match self.try_part(url, offset, size).await {
@@ -173,22 +195,31 @@ impl Upload<'_> {
             };
             self.sent.store(offset, Ordering::Relaxed);
             failures += 1;
-            let is_final = matches!(
-                error,
-                RegistryError::NotFound
-                    | RegistryError::BadUrl(_)
-                    | RegistryError::RealmHost { .. }
-            );
-            if is_final {
-                return Err(error.into());
-            }
-            if failures >= tuning.attempts {
-                return Err(RegistryError::MaxRetries(Box::new(error)).into());
-            }
-            let wait = tuning.retry_wait * 2_u32.pow((failures - 1).min(10));
-            info!(digest = %self.layer.digest, failures, "trying again in {wait:?}: {error}");
-            sleep(wait).await;
+            self.wait_or_give_up(error, failures).await?;
         }
+    }
+
+    /// Waits for the next attempt, unless this failure was the last one or another attempt is no use.
+    async fn wait_or_give_up(
+        &self,
+        error: RegistryError,
+        failures: u32,
+    ) -> Result<(), RegistryError> {
+        let tuning = self.session.registry().tuning();
+        let is_final = matches!(
+            error,
+            RegistryError::NotFound | RegistryError::BadUrl(_) | RegistryError::RealmHost { .. }
+        );
+        if is_final {
+            return Err(error);
+        }
+        if failures >= tuning.attempts {
+            return Err(RegistryError::MaxRetries(Box::new(error)));
+        }
+        let wait = tuning.retry_wait * 2_u32.pow((failures - 1).min(10));
+        info!(digest = %self.layer.digest, failures, "trying again in {wait:?}: {error}");
+        sleep(wait).await;
+        Ok(())
     }
 
     async fn try_part(
@@ -197,10 +228,10 @@ impl Upload<'_> {
         offset: u64,
         size: u64,
     ) -> Result<(Url, [u8; 16]), StoreError> {
-        let part = self.part(offset, size).await?;
+        let part = self.part(offset, size);
         let response = self
             .session
-            .request(Method::PATCH, url, |request| {
+            .request_with_wait(Method::PATCH, url, part.wait(), |request| {
                 request
                     .header(CONTENT_RANGE, format!("{offset}-{}", offset + size - 1))
                     .header("X-Redirect-Uploads", "1")
@@ -210,20 +241,23 @@ impl Upload<'_> {
             })
             .await?;
         let next = next_url(response.headers(), url)?;
-        if response.status() == StatusCode::TEMPORARY_REDIRECT {
-            self.send_elsewhere(&response, url, offset, size).await?;
+        if response.status() != StatusCode::TEMPORARY_REDIRECT {
+            return Ok((next, part.checksum()));
         }
-        Ok((next, part.checksum()))
+        // What this body may still give out does not count: the bytes go from the start again.
+        drop(part);
+        let checksum = self.send_elsewhere(&response, url, offset, size).await?;
+        Ok((next, checksum))
     }
 
-    /// The registry wants the bytes at another address, without its token.
+    /// The registry wants the bytes at another address, without its token; gives their MD5.
     async fn send_elsewhere(
         &self,
         response: &Response,
         from: &Url,
         offset: u64,
         size: u64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<[u8; 16], StoreError> {
         let location = response
             .headers()
             .get(LOCATION)
@@ -235,57 +269,53 @@ impl Upload<'_> {
         if from.scheme() == "https" && url.scheme() != "https" {
             return Err(RegistryError::BadUrl(url.to_string()).into());
         }
-        self.sent.store(offset, Ordering::Relaxed);
-        let part = self.part(offset, size).await?;
+        let part = self.part(offset, size);
         let elsewhere = Session::with_token(self.session.registry(), url.clone(), None);
         elsewhere
-            .request(Method::PUT, &url, |request| {
+            .request_with_wait(Method::PUT, &url, part.wait(), |request| {
                 request
                     .header(CONTENT_TYPE, "application/octet-stream")
                     .header(CONTENT_LENGTH, size)
                     .body(part.body())
             })
             .await?;
-        Ok(())
+        Ok(part.checksum())
     }
 
     /// A stretch of the blob as a request body.
-    async fn part(&self, offset: u64, size: u64) -> Result<PartBody, StoreError> {
-        let path = self.store.blob_path(&self.layer.digest);
-        let file = async {
-            let mut file = File::open(&path).await?;
-            file.seek(SeekFrom::Start(offset)).await?;
-            Ok(file.into_std().await)
-        };
-        let file = file.await.map_err(|e| StoreError::io("read", &path, e))?;
-        Ok(PartBody {
-            file,
+    fn part(&self, offset: u64, size: u64) -> PartBody {
+        PartBody {
+            path: self.store.blob_path(&self.layer.digest),
             offset,
             size,
             sent: self.sent.clone(),
-            checksum: Arc::default(),
-        })
+            checksum: Mutex::default(),
+        }
     }
 }
 
-/// Bytes of a part, which may have to be sent twice: once to learn that a token is needed.
+/// Bytes of a part, which may have to be sent twice: once to learn that a token is needed. A registry
+/// may answer before it has read everything, and the first body is then still on its way: each has a
+/// file and a checksum of its own, and only the latest one counts.
 struct PartBody {
-    file: std::fs::File,
+    path: PathBuf,
     offset: u64,
     size: u64,
+    /// How far the upload of the blob has come.
     sent: Arc<AtomicU64>,
-    checksum: Arc<Mutex<Md5>>,
+    /// MD5 of what the latest body has given out.
+    checksum: Mutex<Arc<Mutex<Md5>>>,
 }
 
 impl PartBody {
     fn body(&self) -> Body {
-        let (sent, checksum) = (self.sent.clone(), self.checksum.clone());
-        *lock(&checksum) = Md5::new();
+        let checksum = Arc::<Mutex<Md5>>::default();
+        *lock(&self.checksum) = checksum.clone();
+        let sent = self.sent.clone();
         sent.store(self.offset, Ordering::Relaxed);
-        let (offset, size) = (self.offset, self.size);
-        let file = self.file.try_clone();
+        let (path, offset, size) = (self.path.clone(), self.offset, self.size);
         let bytes = async move {
-            let mut file = File::from_std(file?);
+            let mut file = File::open(path).await?;
             file.seek(SeekFrom::Start(offset)).await?;
             Ok::<_, std::io::Error>(ReaderStream::with_capacity(file.take(size), 1 << 18))
         };
@@ -294,15 +324,28 @@ impl PartBody {
             Err(error) => futures_util::stream::iter([Err(error)]).right_stream(),
         });
         Body::wrap_stream(stream.inspect(move |bytes| {
-            if let Ok(bytes) = bytes {
+            // A body whose checksum nobody else holds has been replaced or given up.
+            if let Ok(bytes) = bytes
+                && Arc::strong_count(&checksum) > 1
+            {
                 lock(&checksum).update(bytes);
                 sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             }
         }))
     }
 
+    /// Waits as long as the body moves.
+    fn wait(&self) -> Wait<'_> {
+        Wait::Body {
+            sent: &self.sent,
+            end: self.offset + self.size,
+        }
+    }
+
     fn checksum(&self) -> [u8; 16] {
-        lock(&self.checksum).clone().finalize().into()
+        let latest = lock(&self.checksum).clone();
+        let checksum = lock(&latest).clone();
+        checksum.finalize().into()
     }
 }
 

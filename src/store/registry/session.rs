@@ -1,6 +1,8 @@
 //! Requests to one registry for one model, with the token that it gave out.
 
+use std::pin::pin;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderName, LOCATION, WWW_AUTHENTICATE};
@@ -8,7 +10,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use tokio::time::timeout;
 
 use super::challenge::{Challenge, text_to_sign};
-use super::{Pull, Registry, key};
+use super::{Pull, Registry, Tuning, key};
 use crate::store::error::RegistryError;
 use crate::store::lock;
 use crate::store::name::{ModelName, Scheme};
@@ -31,6 +33,40 @@ pub(super) struct Source {
     pub(super) url: Url,
     /// Whether the registry's token goes with the request: never to another host.
     pub(super) authorized: bool,
+}
+
+/// How long a request waits for its answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wait<'a> {
+    /// As long as a connection may be silent.
+    Stall,
+    /// As long as the registry may work on what it has been sent.
+    Answer,
+    /// As long as a body's bytes go out, and then as long as the registry may work on them.
+    Body {
+        /// How far the body has come.
+        sent: &'a AtomicU64,
+        /// What `sent` is when all of it has gone.
+        end: u64,
+    },
+}
+
+impl Wait<'_> {
+    fn sent(self) -> u64 {
+        match self {
+            Wait::Body { sent, .. } => sent.load(Ordering::Relaxed),
+            Wait::Stall | Wait::Answer => 0,
+        }
+    }
+
+    /// How long nothing may happen once a body has come as far as `sent`.
+    fn patience(self, sent: u64, tuning: &Tuning) -> Duration {
+        match self {
+            Wait::Stall => tuning.stall,
+            Wait::Body { end, .. } if sent < end => tuning.stall,
+            Wait::Answer | Wait::Body { .. } => tuning.answer,
+        }
+    }
 }
 
 impl Session {
@@ -149,6 +185,18 @@ impl Session {
         url: &Url,
         customise: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, RegistryError> {
+        self.request_with_wait(method, url, Wait::Stall, customise)
+            .await
+    }
+
+    /// Like [`Session::request`], for bodies and for answers that take their time.
+    pub(super) async fn request_with_wait(
+        &self,
+        method: Method,
+        url: &Url,
+        wait: Wait<'_>,
+        customise: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response, RegistryError> {
         for attempt in 0..2 {
             let mut request = self
                 .registry
@@ -159,7 +207,7 @@ impl Session {
             if let Some(token) = &token {
                 request = request.header(AUTHORIZATION, format!("Bearer {token}"));
             }
-            let response = self.send(customise(request)).await?;
+            let response = self.send(customise(request), wait).await?;
             if response.status() == StatusCode::UNAUTHORIZED && attempt == 0 {
                 let token = self.sign_in(&response, url).await?;
                 *lock(&self.token) = Some(token);
@@ -187,7 +235,7 @@ impl Session {
         let mut url = source.url.clone();
         for _ in 0..=MAX_REDIRECTS {
             let request = ranged(self.registry.inner.http.get(url.clone()));
-            let response = check(self.send(request).await?, self.stall()).await?;
+            let response = check(self.send(request, Wait::Stall).await?, self.stall()).await?;
             match redirect(&response, &url)? {
                 None => return Ok(response),
                 Some(next) => url = next,
@@ -196,10 +244,23 @@ impl Session {
         Err(RegistryError::TooManyRedirects)
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Response, RegistryError> {
-        match timeout(self.stall(), request.send()).await {
-            Ok(response) => response.map_err(|error| transport(&error)),
-            Err(_) => Err(RegistryError::Stalled(self.stall().as_secs())),
+    async fn send(
+        &self,
+        request: RequestBuilder,
+        wait: Wait<'_>,
+    ) -> Result<Response, RegistryError> {
+        let mut answer = pin!(request.send());
+        let mut sent = wait.sent();
+        loop {
+            let patience = wait.patience(sent, self.registry.tuning());
+            if let Ok(response) = timeout(patience, answer.as_mut()).await {
+                return response.map_err(|error| transport(&error));
+            }
+            let sent_by_now = wait.sent();
+            if sent_by_now == sent {
+                return Err(RegistryError::Stalled(patience.as_secs()));
+            }
+            sent = sent_by_now;
         }
     }
 
@@ -218,7 +279,7 @@ impl Session {
                 key::authorization(path, &text_to_sign(&url))?,
             );
         }
-        let response = check(self.send(request).await?, self.stall()).await?;
+        let response = check(self.send(request, Wait::Stall).await?, self.stall()).await?;
         let body = read_limited(response, MAX_TOKEN_BYTES, self.stall()).await?;
         let answer: Token = serde_json::from_slice(&body)
             .map_err(|_| RegistryError::BadUrl(format!("{url} gave no token")))?;

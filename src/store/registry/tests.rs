@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use axum::http::StatusCode;
+use md5::{Digest as _, Md5};
 
 use super::*;
 use crate::store::Digest;
@@ -28,6 +29,7 @@ fn registry_with(change: impl FnOnce(&mut RegistryOptions)) -> Registry {
         attempts: 5,
         retry_wait: Duration::from_millis(1),
         stall: Duration::from_millis(300),
+        answer: Duration::from_secs(60),
         resolve: Duration::from_millis(300),
         tick: Duration::from_millis(1),
         checkpoint: Duration::ZERO,
@@ -58,6 +60,25 @@ async fn run_pull(
         insecure: true,
     };
     let work = tokio::spawn(async move { pull(&store, &registry, what, events).await });
+    let mut seen = Vec::new();
+    while let Some(line) = lines.recv().await {
+        seen.push(line);
+    }
+    (seen, work.await.unwrap())
+}
+
+async fn run_push(
+    store: &Store,
+    registry: &Registry,
+    name: &ModelName,
+) -> (Vec<Progress>, Result<(), StoreError>) {
+    let (events, mut lines) = mpsc::channel(16);
+    let (store, registry) = (store.clone(), registry.clone());
+    let what = Pull {
+        name: name.clone(),
+        insecure: true,
+    };
+    let work = tokio::spawn(async move { push(&store, &registry, what, events).await });
     let mut seen = Vec::new();
     while let Some(line) = lines.recv().await {
         seen.push(line);
@@ -803,6 +824,143 @@ async fn a_pushed_model_can_be_pulled_by_another_store() {
         lines.recv().await.unwrap().status,
         "couldn't retrieve manifest"
     );
+}
+
+/// A registry that allows parts of any size.
+fn pushing(change: impl FnOnce(&mut Tuning)) -> Registry {
+    registry_with(|options| {
+        options.tuning.min_part_bytes = 1 << 24;
+        options.tuning.max_part_bytes = 1 << 24;
+        change(&mut options.tuning);
+    })
+}
+
+/// How often the registry was asked in this way for something whose path ends so.
+fn count(fake: &Fake, method: &str, end: &str) -> usize {
+    let seen = fake.seen().into_iter();
+    seen.filter(|seen| seen.method == method && seen.path.ends_with(end))
+        .count()
+}
+
+#[tokio::test]
+async fn an_upload_may_take_long_as_long_as_it_moves() {
+    // Four seconds for the model, most of which is more than the buffers on the way hold.
+    let fake = Fake::start(Lies {
+        upload_bytes_per_second: Some(3e6),
+        ..Lies::default()
+    })
+    .await;
+    let model = weights(12_000_000);
+    let (source, name) = (Scratch::new(), fake.name("me/m:t"));
+    source.model(&name.full(), &[(media_type::MODEL, &model)]);
+    let registry = pushing(|tuning| tuning.stall = Duration::from_secs(2));
+    run_push(&source.store, &registry, &name).await.1.unwrap();
+    assert_eq!(count(&fake, "PATCH", "/session"), 2, "one part per blob");
+    let blob = format!("/v2/me/m/blobs/{}", Digest::of(&model));
+    assert!(fake.file(&blob).unwrap() == model);
+}
+
+#[tokio::test]
+async fn an_upload_that_stops_moving_or_is_not_answered_is_given_up() {
+    for (size, answer) in [
+        (1000, Duration::from_millis(50)),
+        (16_000_000, Duration::from_secs(60)),
+    ] {
+        let fake = Fake::start(Lies {
+            silent_uploads: true,
+            ..Lies::default()
+        })
+        .await;
+        let (source, name) = (Scratch::new(), fake.name("me/m:t"));
+        source.model(&name.full(), &[(media_type::MODEL, &weights(size))]);
+        let registry = pushing(|tuning| {
+            tuning.answer = answer;
+            tuning.attempts = 2;
+        });
+        let (_, result) = run_push(&source.store, &registry, &name).await;
+        assert_eq!(
+            result.unwrap_err().to_string(),
+            "max retries exceeded: no data for 0 seconds"
+        );
+        assert_eq!(count(&fake, "PATCH", "/session"), 2, "{size} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_registry_may_take_long_to_check_what_it_was_sent() {
+    let fake = Fake::start(Lies {
+        put_pause: Duration::from_millis(400),
+        ..Lies::default()
+    })
+    .await;
+    let (source, name) = (Scratch::new(), fake.name("me/m:t"));
+    source.model(&name.full(), &[(media_type::MODEL, b"GGUF")]);
+    let registry = pushing(|_| {});
+    run_push(&source.store, &registry, &name).await.1.unwrap();
+    assert_eq!(count(&fake, "PUT", "/session"), 2, "once per blob");
+}
+
+#[tokio::test]
+async fn the_end_of_an_upload_is_tried_again() {
+    for lies in [
+        Lies {
+            refused_commits: 2,
+            ..Lies::default()
+        },
+        Lies {
+            lost_commits: 1,
+            ..Lies::default()
+        },
+    ] {
+        let faults = lies.refused_commits + lies.lost_commits;
+        let fake = Fake::start(lies).await;
+        let (source, name) = (Scratch::new(), fake.name("me/m:t"));
+        source.model(&name.full(), &[(media_type::MODEL, b"GGUF")]);
+        let registry = pushing(|_| {});
+        run_push(&source.store, &registry, &name).await.1.unwrap();
+        assert_eq!(count(&fake, "PUT", "/session"), 2 + faults);
+        assert_eq!(
+            count(&fake, "PATCH", "/session"),
+            2,
+            "nothing is sent twice"
+        );
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_go_elsewhere_count_once_and_vouch_for_the_upload() {
+    let fake = Fake::start(Lies {
+        redirect_uploads: true,
+        ..Lies::default()
+    })
+    .await;
+    let model = weights(10_000_000);
+    let (source, name) = (Scratch::new(), fake.name("me/m:t"));
+    source.model(&name.full(), &[(media_type::MODEL, &model)]);
+    let registry = pushing(|tuning| {
+        tuning.min_part_bytes = 5_000_000;
+        tuning.max_part_bytes = 5_000_000;
+    });
+    let (lines, result) = run_push(&source.store, &registry, &name).await;
+    result.unwrap();
+    assert!(lines.iter().all(|line| line.completed <= line.total));
+    let digest = Digest::of(&model);
+    let blob = format!("/v2/me/m/blobs/{digest}");
+    assert!(fake.file(&blob).unwrap() == model);
+
+    let mut checksums = Md5::new();
+    for part in model.chunks(5_000_000) {
+        checksums.update(Md5::digest(part));
+    }
+    let want = format!("etag={}-2", hex::encode(checksums.finalize()));
+    let ends: Vec<String> = fake
+        .seen()
+        .into_iter()
+        .filter(|seen| seen.method == "PUT" && seen.query.contains(&digest.hex()))
+        .map(|seen| seen.query)
+        .collect();
+    assert_eq!(ends.len(), 1);
+    assert!(ends[0].ends_with(&want), "{} is not {want}", ends[0]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::api::error::ApiError;
-use crate::api::openai::content::{arguments, data_image};
+use crate::api::openai::content::{arguments, data_image, role};
 use crate::prompt::{FunctionCall, Message, ToolCall};
 
 /// Instructions and input, in the order in which the model reads them.
@@ -41,7 +41,7 @@ fn push_item(
     };
     match kind {
         "message" => {
-            let mut message = content(&text("role").to_lowercase(), &item["content"])?;
+            let mut message = content(&role(&text("role")), &item["content"])?;
             if message.role == "assistant" {
                 message.thinking = std::mem::take(thoughts);
             }

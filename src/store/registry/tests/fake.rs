@@ -46,7 +46,22 @@ pub(super) struct Lies {
     pub(super) token: Option<(String, String)>,
     /// The status of everything.
     pub(super) status: Option<StatusCode>,
+    /// Parts of uploads are read no faster than this.
+    pub(super) upload_bytes_per_second: Option<f64>,
+    /// Parts of uploads are neither read nor answered.
+    pub(super) silent_uploads: bool,
+    /// Parts of uploads shall go to the bucket; large ones are told so before they are read.
+    pub(super) redirect_uploads: bool,
+    /// Answers to PUT take so long.
+    pub(super) put_pause: Duration,
+    /// So many ends of uploads are refused.
+    pub(super) refused_commits: usize,
+    /// So many ends of uploads are carried out, but answered as if they had failed.
+    pub(super) lost_commits: usize,
 }
+
+/// What the addresses of the bucket begin with.
+const BUCKET: &str = "/bucket";
 
 /// One request as it came in.
 #[derive(Clone, Debug)]
@@ -168,7 +183,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let seen = Seen {
         method: method.clone(),
         path: path.clone(),
-        query: query.clone(),
+        query,
         headers,
     };
     shared.seen.lock().unwrap().push(seen.clone());
@@ -189,13 +204,17 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     }
     let mut response = match method {
         Method::POST => started(&path),
-        Method::PATCH => patched(&shared, &path, to_bytes(body, 1 << 24).await.unwrap()),
-        Method::PUT => finished(
-            &shared,
-            &path,
-            &query,
-            to_bytes(body, 1 << 24).await.unwrap(),
-        ),
+        Method::PATCH if lies.silent_uploads => std::future::pending().await,
+        Method::PATCH if lies.redirect_uploads => to_bucket(&seen, body).await,
+        Method::PATCH => patched(&shared, &path, read_upload(&lies, body).await),
+        Method::PUT => {
+            let bytes = to_bytes(body, 1 << 24).await.unwrap();
+            tokio::time::sleep(lies.put_pause).await;
+            match path.strip_prefix(BUCKET) {
+                Some(upload) => patched(&shared, upload, bytes),
+                None => put(&shared, &lies, &seen, bytes),
+            }
+        }
         _ => read(&shared, &lies, &seen),
     };
     if let Some(file) = shared
@@ -313,13 +332,64 @@ fn patched(shared: &Shared, path: &str, bytes: Bytes) -> Response {
     (StatusCode::ACCEPTED, [("location", path.to_owned())]).into_response()
 }
 
+async fn read_upload(lies: &Lies, body: Body) -> Bytes {
+    let Some(bytes_per_second) = lies.upload_bytes_per_second else {
+        return to_bytes(body, 1 << 24).await.unwrap();
+    };
+    let mut chunks = body.into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.unwrap();
+        let pause = Duration::from_secs_f64(chunk.len() as f64 / bytes_per_second);
+        tokio::time::sleep(pause).await;
+        bytes.extend_from_slice(&chunk);
+    }
+    bytes.into()
+}
+
+async fn to_bucket(seen: &Seen, body: Body) -> Response {
+    let length: usize = seen.header("content-length").unwrap().parse().unwrap();
+    if length > 1 << 20 {
+        // The connection stays open, so that the answer arrives, but nothing more is read from it.
+        tokio::spawn(async move {
+            let _unread = body;
+            std::future::pending::<()>().await;
+        });
+    } else {
+        to_bytes(body, 1 << 20).await.unwrap();
+    }
+    let headers = [
+        ("docker-upload-location", seen.path.clone()),
+        ("location", format!("{BUCKET}{}", seen.path)),
+    ];
+    (StatusCode::TEMPORARY_REDIRECT, headers).into_response()
+}
+
+fn put(shared: &Shared, lies: &Lies, seen: &Seen, bytes: Bytes) -> Response {
+    let busy = || (StatusCode::SERVICE_UNAVAILABLE, "busy").into_response();
+    if !seen.path.ends_with("/uploads/session") {
+        return finished(shared, &seen.path, &seen.query, bytes);
+    }
+    let before = shared.faults.fetch_add(1, Ordering::SeqCst);
+    if before < lies.refused_commits {
+        return busy();
+    }
+    let answer = finished(shared, &seen.path, &seen.query, bytes);
+    if before < lies.lost_commits {
+        return busy();
+    }
+    answer
+}
+
 fn finished(shared: &Shared, path: &str, query: &str, bytes: Bytes) -> Response {
     let mut files = shared.files.lock().unwrap();
     let Some(upload) = path.strip_suffix("uploads/session") else {
         files.insert(path.to_owned(), bytes);
         return StatusCode::CREATED.into_response();
     };
-    let sent = files.remove(path).unwrap_or_default();
+    let Some(sent) = files.remove(path) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let digest = Digest::of(&sent).to_string();
     if !query
         .replace("%3A", ":")
