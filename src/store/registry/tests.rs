@@ -53,18 +53,8 @@ async fn run_pull(
     registry: &Registry,
     name: &ModelName,
 ) -> (Vec<Progress>, Result<(), StoreError>) {
-    let (events, mut lines) = mpsc::channel(16);
-    let (store, registry) = (store.clone(), registry.clone());
-    let what = Pull {
-        name: name.clone(),
-        insecure: true,
-    };
-    let work = tokio::spawn(async move { pull(&store, &registry, what, events).await });
-    let mut seen = Vec::new();
-    while let Some(line) = lines.recv().await {
-        seen.push(line);
-    }
-    (seen, work.await.unwrap())
+    let (store, registry, what) = (store.clone(), registry.clone(), insecurely(name));
+    watched(|events| async move { pull(&store, &registry, what, events).await }).await
 }
 
 async fn run_push(
@@ -72,13 +62,26 @@ async fn run_push(
     registry: &Registry,
     name: &ModelName,
 ) -> (Vec<Progress>, Result<(), StoreError>) {
-    let (events, mut lines) = mpsc::channel(16);
-    let (store, registry) = (store.clone(), registry.clone());
-    let what = Pull {
+    let (store, registry, what) = (store.clone(), registry.clone(), insecurely(name));
+    watched(|events| async move { push(&store, &registry, what, events).await }).await
+}
+
+fn insecurely(name: &ModelName) -> Pull {
+    Pull {
         name: name.clone(),
         insecure: true,
-    };
-    let work = tokio::spawn(async move { push(&store, &registry, what, events).await });
+    }
+}
+
+/// What a transfer told on its way, and how it ended.
+async fn watched<F>(
+    transfer: impl FnOnce(mpsc::Sender<Progress>) -> F,
+) -> (Vec<Progress>, Result<(), StoreError>)
+where
+    F: Future<Output = Result<(), StoreError>> + Send + 'static,
+{
+    let (events, mut lines) = mpsc::channel(16);
+    let work = tokio::spawn(transfer(events));
     let mut seen = Vec::new();
     while let Some(line) = lines.recv().await {
         seen.push(line);
