@@ -66,7 +66,7 @@ const SCRIPTS: [Script; 13] = [
         &["<think>▁", "a▁form", "</think>▁", "{\"b\":", "▁2}"],
         false,
     ),
-    ("<|musing|>", &["<think>▁", "no▁end"], false),
+    ("<|musing|>", &["▁<think>", "no▁end"], false),
     ("<|middle|>", &["return", "▁x"], false),
     (
         "<|page|>",
