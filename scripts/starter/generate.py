@@ -32,13 +32,14 @@ def main():
     parser.add_argument("--out", required=True, type=pathlib.Path)
     parser.add_argument("--first", type=int, default=2, help="shards for the beginning: copying and simple questions")
     parser.add_argument("--shards", type=int, default=40, help="shards of the whole mix")
+    parser.add_argument("--last", type=int, default=1 << 30, help="number of the first shard with more over one table, for the end")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--begin", type=int, default=0, help="number of the first shard, to go on where a run stopped")
     options = parser.parse_args()
     tokenizer = Tokenizer.from_file(options.tokenizer)
     options.out.mkdir(parents=True, exist_ok=True)
     for index in range(options.begin, options.first + options.shards):
-        mix = tasks.FIRST if index < options.first else tasks.MIX
+        mix = tasks.FIRST if index < options.first else tasks.LAST if index >= options.last else tasks.MIX
         path = options.out / f"{index:04}.npz"
         part = path.with_suffix(".part")
         with open(part, "wb") as file:

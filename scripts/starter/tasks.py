@@ -154,6 +154,7 @@ FIRST = {
     "copy": (copy_dialogue, 45), "sql": (lambda words: sql_dialogue(words, simple=True), 35), "passages": (passage_dialogue, 12),
     "middle": (middle, 5), "chat": (chat_dialogue, 3),
 }
+LAST = MIX | {"one table": (lambda words: sql_dialogue(words, simple=True), 64)}
 
 
 def document(words, mix):
